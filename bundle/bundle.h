@@ -1,0 +1,176 @@
+/*
+ * The bundle: an OCI image layout in an uncompressed tar, or the same layout in a directory.
+ *
+ * Writing goes plan -> begin -> blobs in any order -> commit. The plan knows every name, header and
+ * offset of the file before the first byte is written. Same content, same bytes, whatever order it
+ * was asked for in. Reading never unpacks.
+ *
+ * File order: oci-layout, index.json, then the blobs as the caller ordered them (manifests, then
+ * configs, then layers, each in order of first use by the images sorted by name). Mode 0644, owner
+ * 0, time SOURCE_DATE_EPOCH or 0.
+ *
+ * Spec: OCI image-spec 1.1, image-layout.md; POSIX ustar, pax for sizes over 8 GiB.
+ */
+#ifndef BUNDLE_BUNDLE_H
+#define BUNDLE_BUNDLE_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/sink.h"
+#include "image/descriptor.h"
+#include "image/digest.h"
+#include "image/platform.h"
+
+#define BUNDLE_IMAGES_MAX  1000000  /* names in one index.json */
+#define BUNDLE_ENTRIES_MAX 4000000  /* files in one tar */
+#define BUNDLE_INDEX_MAX   (1u << 30) /* bytes of index.json */
+
+enum bundle_form {
+    BUNDLE_FORM_TAR, /* bundle:FILE, oci-archive:FILE */
+    BUNDLE_FORM_DIR, /* oci:DIR */
+};
+
+/* One name in index.json. All pointers are borrowed by the plan until it is freed. */
+struct bundle_image {
+    const char *name; /* org.opencontainers.image.ref.name; NULL when the layout names none */
+    const char *media_type;
+    struct img_digest digest;
+    uint64_t size;         /* bytes of the manifest */
+    const char *platforms; /* "linux/amd64,linux/arm64" when only those were taken of an index, or
+                              NULL; kept in the annotation BUNDLE_ANNOTATION_PLATFORMS */
+};
+
+#define BUNDLE_ANNOTATION_PLATFORMS "mirror.platforms"
+
+struct bundle_blob {
+    struct img_digest digest;
+    uint64_t size; /* bytes */
+};
+
+/* ---- planning ---- */
+
+struct bundle_plan;
+
+/**
+ * Lay out a bundle. Images are sorted by name here; two with one name are MIR_E_CONFLICT. blobs
+ * must be unique and hold every image's manifest; their order is the file's order.
+ * epoch is the time stamp of every entry (seconds).
+ */
+MIR_MUST_CHECK bool bundle_plan_new(const struct bundle_image *images, size_t image_count,
+                                    const struct bundle_blob *blobs, size_t blob_count,
+                                    int64_t epoch, struct bundle_plan **out, struct mir_error *err);
+void bundle_plan_free(struct bundle_plan *plan);
+/** Bytes of the whole tar. */
+uint64_t bundle_plan_bytes(const struct bundle_plan *plan);
+
+/* ---- writing ---- */
+
+struct bundle_writer;
+
+/**
+ * TAR: create PATH.partial, claim its space (MIR_E_SPACE names the bytes needed and there, before
+ * anything is fetched), write all headers, oci-layout and index.json. A file that stands under
+ * PATH stays untouched until commit.
+ * DIR: create the layout, or add to the one that is there: its other images stay, names given here
+ * are replaced at commit. Blobs appear under their final name only when finished.
+ * plan is borrowed until the writer is gone. err: MIR_E_CONFLICT if PATH.partial is locked by
+ * another process.
+ */
+MIR_MUST_CHECK bool bundle_writer_begin(const char *path, enum bundle_form form,
+                                        const struct bundle_plan *plan,
+                                        struct bundle_writer **out, struct mir_error *err);
+
+/** Is this blob (index into the plan's blobs) there already, so that it need not be brought? */
+bool bundle_writer_has(const struct bundle_writer *writer, size_t blob);
+
+/** Put bytes of a blob at an offset within it. Any thread; one thread per blob at a time. */
+MIR_MUST_CHECK bool bundle_writer_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
+                                        struct mir_span bytes, struct mir_error *err);
+/** The blob is whole and its digest was checked. Any thread. */
+MIR_MUST_CHECK bool bundle_writer_finish(struct bundle_writer *writer, size_t blob,
+                                         struct mir_error *err);
+
+/**
+ * Leave out images that could not be completed: keep_image and keep_blob have the plan's lengths
+ * and orders (images in the order given to bundle_plan_new). What is kept moves together in place,
+ * in the same order; no second copy. Called at most once, when no thread writes, before commit.
+ */
+MIR_MUST_CHECK bool bundle_writer_drop(struct bundle_writer *writer, const bool *keep_image,
+                                       const bool *keep_blob, struct mir_error *err);
+
+/** Sync, rename into place, sync the directory. Frees the writer, also on failure. Every blob kept
+ * must be finished (asserted). */
+MIR_MUST_CHECK bool bundle_writer_commit(struct bundle_writer *writer, struct mir_error *err);
+/** Remove what was begun. Frees the writer; NULL is fine. */
+void bundle_writer_abort(struct bundle_writer *writer);
+
+/* ---- reading ---- */
+
+struct bundle_reader;
+
+/**
+ * Open for reading. A tar is walked by its headers once; what a reader of hostile files must refuse
+ * is refused here: names outside the layout's grammar or outside the tree, links and devices,
+ * duplicate names, sizes past the end, wrong header checksums, too many entries, an index.json
+ * that is not one. Archives of other tools are fine (leading "./", directory entries, extra files
+ * at the top). Errors name the file and the entry.
+ */
+MIR_MUST_CHECK bool bundle_reader_open(const char *path, enum bundle_form form,
+                                       struct bundle_reader **out, struct mir_error *err);
+void bundle_reader_close(struct bundle_reader *reader);
+
+/* All of these may be called from any thread at once. */
+
+const char *bundle_reader_path(const struct bundle_reader *reader);
+/** Images in the order of index.json; what they point to is borrowed from the reader. */
+size_t bundle_reader_image_count(const struct bundle_reader *reader);
+const struct bundle_image *bundle_reader_image(const struct bundle_reader *reader, size_t i);
+/** By name; "@N" is the N-th. MIR_E_NOT_FOUND with a hint that lists what is there. */
+MIR_MUST_CHECK bool bundle_reader_select(const struct bundle_reader *reader, const char *ref,
+                                         const struct bundle_image **out, struct mir_error *err);
+
+/** NULL when it is not there. */
+const struct bundle_blob *bundle_reader_find(const struct bundle_reader *reader,
+                                             const struct img_digest *digest);
+/** Read exactly len bytes of a blob at an offset. */
+MIR_MUST_CHECK bool bundle_reader_read(const struct bundle_reader *reader,
+                                       const struct bundle_blob *blob, uint64_t offset, void *data,
+                                       size_t len, struct mir_error *err);
+/** A whole blob of at most max bytes, checked against its digest. The caller frees *bytes. */
+MIR_MUST_CHECK bool bundle_reader_load(const struct bundle_reader *reader,
+                                       const struct img_digest *digest, size_t max, char **bytes,
+                                       size_t *len, struct mir_error *err);
+/** A descriptor and offset for sendfile; the caller closes *fd. */
+MIR_MUST_CHECK bool bundle_reader_open_blob(const struct bundle_reader *reader,
+                                            const struct bundle_blob *blob, int *fd,
+                                            uint64_t *offset, struct mir_error *err);
+
+/* ---- verifying ---- */
+
+/* What verify found wrong, one call each; text names image, digest and trouble. */
+struct bundle_verify_sink {
+    void (*problem)(void *ctx, const char *text);
+    void *ctx;
+    const struct mir_cancel *cancel; /* NULL: none */
+};
+
+struct bundle_verify_totals {
+    size_t images, manifests, blobs;
+    uint64_t bytes;  /* hashed */
+    size_t problems;
+    size_t unused;   /* blobs nothing refers to */
+};
+
+/**
+ * Hash every blob, read every manifest, and see that all that is referred to is there with the
+ * size that was promised. Children of an index that BUNDLE_ANNOTATION_PLATFORMS leaves out, and
+ * non-distributable layers, may be missing. False only when the check itself could not run;
+ * problems are in totals.
+ */
+MIR_MUST_CHECK bool bundle_verify(const struct bundle_reader *reader, unsigned jobs,
+                                  const struct bundle_verify_sink *sink,
+                                  struct bundle_verify_totals *totals, struct mir_error *err);
+
+#endif
