@@ -24,9 +24,9 @@ MIR_MUST_CHECK bool mir_json_parse(struct mir_span text, const char *name, json_
                                    struct mir_error *err);
 
 /** Parse a stream of YAML documents (JSON is YAML too). *out is an array with one element per
- * document; empty documents are left out. Plain scalars resolve by the YAML 1.1 rules of Kubernetes'
- * reader for null, booleans true/false (any usual case), integers and floats; all else is a string.
- * The caller owns *out. */
+ * document; empty documents are left out. Plain scalars resolve by the YAML 1.1 rules of
+ * Kubernetes' reader for null, booleans true/false (any usual case), integers and floats; all else
+ * is a string. The caller owns *out. */
 MIR_MUST_CHECK bool mir_yaml_parse(struct mir_span text, const char *name, json_t **out,
                                    struct mir_error *err);
 
