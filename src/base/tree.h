@@ -23,15 +23,29 @@
 MIR_MUST_CHECK bool mir_json_parse(struct mir_span text, const char *name, json_t **out,
                                    struct mir_error *err);
 
-/** Parse a stream of YAML documents (JSON is YAML too). *out is an array with one element per
- * document; empty documents are left out. Plain scalars resolve by the YAML 1.1 rules of
- * Kubernetes' reader for null, booleans true/false (any usual case), integers and floats; all else
- * is a string. The caller owns *out. */
+/**
+ * Parse a stream of YAML documents (JSON is YAML too; JSON values may also stand one after the
+ * other). *out is an array with one element per document; empty documents are left out. The caller
+ * owns it.
+ *
+ * Plain scalars resolve as in Kubernetes' reader (sigs.k8s.io/yaml), which is YAML 1.1 with habits:
+ * null words; booleans y/yes/true/on and n/no/false/off, also Capitalised and in CAPITALS; integers
+ * (0x, 0o, 0b, 0 for octal, underscores); decimal floats; all else, dates and base 60 among it, is
+ * a string. Keys that are numbers or booleans become strings. "<<" merges a mapping or a list of
+ * mappings: the mapping's own keys win, wherever they stand, then the earlier of several. Only the
+ * tags of the core schema are known.
+ *
+ * What an alias repeats is shared: a tree that was read is for reading, build a new one to change
+ * it.
+ */
 MIR_MUST_CHECK bool mir_yaml_parse(struct mir_span text, const char *name, json_t **out,
                                    struct mir_error *err);
 
-/** Append value as one block-style YAML document, keys in the order of the object, two blanks per
- * level, without "---". Strings that a reader would take for something else are quoted. */
+/** Append value as one YAML document the way Kubernetes tools write it, without "---": block style,
+ * keys in the order of the object, two blanks per level, lists at the indent of their key. Strings
+ * that a YAML 1.1 reader would take for something else get double quotes; several lines become a
+ * literal block where that is exact. mir_yaml_parse() reads the same value back, except that null
+ * at the top is an empty document. */
 void mir_yaml_format(const json_t *value, struct mir_buf *out);
 
 #endif

@@ -1,0 +1,557 @@
+/*
+ * Reading JSON and YAML into jansson values: one recursive descent over libyaml's events, with
+ * limits on depth and on the number of nodes that hold for aliases too. What an alias repeats is
+ * shared, not copied, so that an alias bomb costs counting and no memory.
+ *
+ * Invariant: whatever is returned is within TREE_DEPTH_MAX and TREE_NODES_MAX, has unique string
+ * keys, and no NUL in a string.
+ */
+#include "base/tree.h"
+
+#include <yaml.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/tree_priv.h"
+
+#define TAG_PREFIX "tag:yaml.org,2002:"
+
+/* ---- JSON ---- */
+
+struct json_walk {
+    const char *name;
+    size_t nodes;
+    struct mir_error *err;
+};
+
+/* The parser's own depth limit is far above ours, and it counts no nodes. */
+static bool json_within_limits(struct json_walk *walk, json_t *value, unsigned depth)
+{
+    json_t *child;
+    const char *key;
+    size_t i;
+
+    if (depth > TREE_DEPTH_MAX)
+        return mir_fail(walk->err, MIR_E_LIMIT, "%s:1:1: nested deeper than %d levels", walk->name,
+                        TREE_DEPTH_MAX);
+    walk->nodes++;
+    if (walk->nodes > TREE_NODES_MAX)
+        return mir_fail(walk->err, MIR_E_LIMIT, "%s:1:1: more than %d values", walk->name,
+                        TREE_NODES_MAX);
+    json_array_foreach (value, i, child)
+        if (!json_within_limits(walk, child, depth + 1))
+            return false;
+    json_object_foreach (value, key, child)
+        if (!json_within_limits(walk, child, depth + 1))
+            return false;
+    return true;
+}
+
+bool mir_json_parse(struct mir_span text, const char *name, json_t **out, struct mir_error *err)
+{
+    struct json_walk walk = {.name = name, .err = err};
+    auto_json *value = NULL;
+    json_error_t why;
+
+    value = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+                       &why);
+    if (!value)
+        return mir_fail(err, MIR_E_FORMAT, "%s:%d:%d: %s", name, why.line > 0 ? why.line : 1,
+                        why.column > 0 ? why.column : 1, why.text);
+    if (!json_within_limits(&walk, value, 1))
+        return false;
+    *out = mir_steal(&value);
+    return true;
+}
+
+/* A run of JSON values one after the other, as tools write them. Quick, and right about what only
+ * JSON has (surrogate pairs); anything it does not take is left to the YAML reader, whose error
+ * says more. */
+static bool json_stream_parse(struct mir_span text, const char *name, json_t **out)
+{
+    auto_json *documents = json_array();
+    struct mir_error dropped = MIR_ERROR_INIT;
+    struct json_walk walk = {.name = name, .err = &dropped};
+
+    for (text = mir_span_trim(text); text.len > 0; text = mir_span_trim(text)) {
+        json_error_t why;
+        json_t *value;
+
+        if (text.ptr[0] != '{' && text.ptr[0] != '[')
+            return false;
+        value =
+            json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &why);
+        if (!value)
+            return false;
+        json_array_append_new(documents, value);
+        if (!json_within_limits(&walk, value, 1))
+            return false;
+        text = mir_span_from(text, (size_t)why.position);
+    }
+    *out = mir_steal(&documents);
+    return true;
+}
+
+/* ---- YAML ---- */
+
+struct anchor {
+    json_t *value; /* owned; NULL while it is being read */
+    size_t nodes;  /* of the whole subtree */
+    unsigned height;
+    struct anchor *next; /* all anchors of the document, for release */
+};
+
+struct reader {
+    yaml_parser_t parser;
+    const char *name;
+    struct mir_map *anchors; /* of the current document */
+    struct anchor *anchor_list;
+    size_t nodes;
+    struct mir_error *err;
+};
+
+/* A value and how many levels it has. */
+struct node {
+    json_t *value;
+    unsigned height;
+};
+
+static void auto_event_release(yaml_event_t *event)
+{
+    yaml_event_delete(event);
+}
+#define auto_event __attribute__((cleanup(auto_event_release))) yaml_event_t
+
+static bool fail_at(struct reader *r, const yaml_mark_t *mark, enum mir_code code, const char *what)
+{
+    return mir_fail(r->err, code, "%s:%zu:%zu: %s", r->name, mark->line + 1, mark->column + 1,
+                    what);
+}
+
+static bool fail_scanner(struct reader *r)
+{
+    const yaml_parser_t *parser = &r->parser;
+    const char *problem = parser->problem ? parser->problem : "not readable";
+
+    /* A byte the encoding does not allow has an offset and no line. */
+    if (parser->error == YAML_READER_ERROR)
+        return mir_fail(r->err, MIR_E_FORMAT, "%s:%zu:%zu: byte %zu: %s", r->name,
+                        parser->mark.line + 1, parser->mark.column + 1, parser->problem_offset,
+                        problem);
+    return fail_at(r, &parser->problem_mark, MIR_E_FORMAT, problem);
+}
+
+static bool next_event(struct reader *r, yaml_event_t *event)
+{
+    if (!yaml_parser_parse(&r->parser, event)) {
+        *event = (yaml_event_t){.type = YAML_NO_EVENT};
+        return fail_scanner(r);
+    }
+    return true;
+}
+
+static bool count_nodes(struct reader *r, size_t more, const yaml_mark_t *mark)
+{
+    r->nodes += more;
+    if (r->nodes > TREE_NODES_MAX)
+        return fail_at(r, mark, MIR_E_LIMIT, "too many values, or aliases that multiply them");
+    return true;
+}
+
+static void anchors_clear(struct reader *r)
+{
+    while (r->anchor_list) {
+        struct anchor *first = r->anchor_list;
+
+        r->anchor_list = first->next;
+        json_decref(first->value);
+        free(first);
+    }
+    mir_map_free(r->anchors);
+    r->anchors = mir_map_new();
+}
+
+/* Remember the node under its name; its value comes when it is complete. NULL: no anchor. */
+static struct anchor *anchor_open(struct reader *r, const yaml_char_t *name)
+{
+    struct anchor *anchor;
+
+    if (!name)
+        return NULL;
+    anchor = mir_alloc(sizeof(*anchor));
+    anchor->next = r->anchor_list;
+    r->anchor_list = anchor;
+    mir_map_set(r->anchors, mir_span_of((const char *)name), anchor);
+    return anchor;
+}
+
+static bool read_alias(struct reader *r, const yaml_event_t *event, unsigned depth,
+                       struct node *out)
+{
+    struct mir_span name = mir_span_of((const char *)event->data.alias.anchor);
+    const struct anchor *anchor = mir_map_find(r->anchors, name);
+
+    if (!anchor)
+        return fail_at(r, &event->start_mark, MIR_E_FORMAT, "alias of an anchor that is not there");
+    if (!anchor->value)
+        return fail_at(r, &event->start_mark, MIR_E_FORMAT, "anchor that contains itself");
+    if (depth + anchor->height - 1 > TREE_DEPTH_MAX)
+        return fail_at(r, &event->start_mark, MIR_E_LIMIT, "nested too deep");
+    if (!count_nodes(r, anchor->nodes, &event->start_mark))
+        return false;
+    *out = (struct node){.value = json_incref(anchor->value), .height = anchor->height};
+    return true;
+}
+
+/* What the scalar is: by its tag, by its quotes, or by its text. *endless etc. are the caller's. */
+static bool scalar_kind(struct reader *r, const yaml_event_t *event, enum tree_scalar *kind,
+                        json_int_t *integer, double *number)
+{
+    const char *tag = (const char *)event->data.scalar.tag;
+    struct mir_span text =
+        mir_span((const char *)event->data.scalar.value, event->data.scalar.length);
+    const char *name;
+
+    *kind = TREE_SCALAR_STRING;
+    if (!tag && event->data.scalar.plain_implicit)
+        *kind = mir_tree_scalar(text, integer, number);
+    if (!tag || strcmp(tag, "!") == 0)
+        return true;
+    name = mir_starts_with(tag, TAG_PREFIX) ? tag + strlen(TAG_PREFIX) : tag;
+    if (strcmp(name, "str") == 0 || strcmp(name, "timestamp") == 0)
+        return true;
+    *kind = mir_tree_scalar(text, integer, number);
+    if (strcmp(name, "null") == 0 && *kind == TREE_SCALAR_NULL)
+        return true;
+    if (strcmp(name, "bool") == 0 && (*kind == TREE_SCALAR_TRUE || *kind == TREE_SCALAR_FALSE))
+        return true;
+    if (strcmp(name, "int") == 0 && *kind == TREE_SCALAR_INTEGER)
+        return true;
+    if (strcmp(name, "float") == 0 && *kind == TREE_SCALAR_INTEGER) {
+        *number = (double)*integer;
+        *kind = TREE_SCALAR_FLOAT;
+    }
+    if (strcmp(name, "float") == 0 && *kind == TREE_SCALAR_FLOAT)
+        return true;
+    return fail_at(r, &event->start_mark, MIR_E_FORMAT, "tag that is unknown or does not fit");
+}
+
+static json_t *scalar_string(const yaml_event_t *event)
+{
+    const char *text = (const char *)event->data.scalar.value;
+    size_t len = event->data.scalar.length;
+
+    return memchr(text, '\0', len) ? NULL : json_stringn(text, len);
+}
+
+static bool read_scalar(struct reader *r, const yaml_event_t *event, struct node *out)
+{
+    enum tree_scalar kind;
+    json_int_t integer = 0;
+    double number = 0;
+    json_t *value = NULL;
+
+    if (!scalar_kind(r, event, &kind, &integer, &number))
+        return false;
+    switch (kind) {
+    case TREE_SCALAR_NULL:
+        value = json_null();
+        break;
+    case TREE_SCALAR_TRUE:
+    case TREE_SCALAR_FALSE:
+        value = json_boolean(kind == TREE_SCALAR_TRUE);
+        break;
+    case TREE_SCALAR_INTEGER:
+        value = json_integer(integer);
+        break;
+    case TREE_SCALAR_FLOAT:
+        value = json_real(number);
+        break;
+    case TREE_SCALAR_ENDLESS:
+        return fail_at(r, &event->start_mark, MIR_E_FORMAT, "infinite or not a number");
+    case TREE_SCALAR_STRING:
+    case TREE_SCALAR_DATE:
+    case TREE_SCALAR_MERGE:
+        value = scalar_string(event);
+        break;
+    }
+    if (!value)
+        return fail_at(r, &event->start_mark, MIR_E_FORMAT, "NUL or invalid UTF-8 in a string");
+    *out = (struct node){.value = value, .height = 1};
+    return true;
+}
+
+/* Kubernetes' reader makes strings of keys that are numbers or booleans. */
+static bool key_text(struct reader *r, const yaml_event_t *event, const json_t *key, char **out)
+{
+    char number[64];
+
+    if (json_is_string(key)) {
+        *out = mir_strdup(json_string_value(key));
+        return true;
+    }
+    if (json_is_boolean(key)) {
+        *out = mir_strdup(json_is_true(key) ? "true" : "false");
+        return true;
+    }
+    if (json_is_integer(key)) {
+        *out = mir_format("%" JSON_INTEGER_FORMAT, json_integer_value(key));
+        return true;
+    }
+    if (json_is_real(key)) {
+        (void)snprintf(number, sizeof(number), "%.7g", json_real_value(key));
+        if (event->type == YAML_SCALAR_EVENT &&
+            strcmp(number, (const char *)event->data.scalar.value) == 0) {
+            *out = mir_strdup(number);
+            return true;
+        }
+    }
+    return fail_at(r, &event->start_mark, MIR_E_FORMAT, "key that is not a string: quote it");
+}
+
+static bool read_node(struct reader *r, const yaml_event_t *event, unsigned depth,
+                      struct node *out);
+
+static bool is_merge_key(const yaml_event_t *event)
+{
+    const char *tag;
+
+    if (event->type != YAML_SCALAR_EVENT)
+        return false;
+    tag = (const char *)event->data.scalar.tag;
+    if (tag && strcmp(tag, TAG_PREFIX "merge") == 0)
+        return true;
+    return !tag && event->data.scalar.plain_implicit &&
+           strcmp((const char *)event->data.scalar.value, "<<") == 0;
+}
+
+/* Keys of object that are not in target yet. */
+static void merge_object(json_t *target, json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (object, key, value)
+        if (!json_object_get(target, key))
+            json_object_set(target, key, value);
+}
+
+/* "<<": what stands in the mapping itself wins, then the earlier of several. */
+static bool merge_into(struct reader *r, const yaml_mark_t *mark, json_t *target, json_t *merged)
+{
+    json_t *item;
+    size_t i;
+
+    if (json_is_object(merged)) {
+        merge_object(target, merged);
+        return true;
+    }
+    json_array_foreach (merged, i, item) {
+        if (!json_is_object(item))
+            return fail_at(r, mark, MIR_E_FORMAT, "\"<<\" takes a mapping or a list of mappings");
+        merge_object(target, item);
+    }
+    if (json_is_array(merged))
+        return true;
+    return fail_at(r, mark, MIR_E_FORMAT, "\"<<\" takes a mapping or a list of mappings");
+}
+
+/* A key that has been read, and what follows it. */
+static bool read_pair(struct reader *r, const yaml_event_t *key_event, unsigned depth,
+                      json_t *object, unsigned *height)
+{
+    struct node key = {0};
+    struct node value = {0};
+    auto_json *key_value = NULL;
+    auto_free char *text = NULL;
+    auto_event event = {0};
+
+    if (key_event->type != YAML_SCALAR_EVENT && key_event->type != YAML_ALIAS_EVENT)
+        return fail_at(r, &key_event->start_mark, MIR_E_FORMAT, "key that is not a string");
+    if (!read_node(r, key_event, depth + 1, &key))
+        return false;
+    key_value = key.value;
+    if (!key_text(r, key_event, key_value, &text))
+        return false;
+    if (json_object_get(object, text))
+        return mir_fail(r->err, MIR_E_FORMAT, "%s:%zu:%zu: key \"%.100s\" is given twice", r->name,
+                        key_event->start_mark.line + 1, key_event->start_mark.column + 1, text);
+    if (!next_event(r, &event) || !read_node(r, &event, depth + 1, &value))
+        return false;
+    if (value.height > *height)
+        *height = value.height;
+    json_object_set_new(object, text, value.value);
+    return true;
+}
+
+static bool read_merge(struct reader *r, const yaml_event_t *key, unsigned depth, json_t **merged,
+                       unsigned *height)
+{
+    auto_event event = {0};
+    struct node value = {0};
+
+    if (*merged)
+        return fail_at(r, &key->start_mark, MIR_E_FORMAT, "key \"<<\" is given twice");
+    if (!next_event(r, &event) || !read_node(r, &event, depth + 1, &value))
+        return false;
+    if (value.height > *height)
+        *height = value.height;
+    *merged = value.value;
+    return true;
+}
+
+static bool read_mapping(struct reader *r, const yaml_mark_t *mark, unsigned depth,
+                         struct node *out)
+{
+    auto_json *object = json_object();
+    auto_json *merged = NULL;
+    unsigned height = 0;
+
+    for (;;) {
+        auto_event event = {0};
+        bool ok;
+
+        if (!next_event(r, &event))
+            return false;
+        if (event.type == YAML_MAPPING_END_EVENT)
+            break;
+        ok = is_merge_key(&event) ? read_merge(r, &event, depth, &merged, &height)
+                                  : read_pair(r, &event, depth, object, &height);
+        if (!ok)
+            return false;
+    }
+    if (merged && !merge_into(r, mark, object, merged))
+        return false;
+    *out = (struct node){.value = mir_steal(&object), .height = height + 1};
+    return true;
+}
+
+static bool read_sequence(struct reader *r, unsigned depth, struct node *out)
+{
+    auto_json *array = json_array();
+    unsigned height = 0;
+
+    for (;;) {
+        auto_event event = {0};
+        struct node item = {0};
+
+        if (!next_event(r, &event))
+            return false;
+        if (event.type == YAML_SEQUENCE_END_EVENT)
+            break;
+        if (!read_node(r, &event, depth + 1, &item))
+            return false;
+        json_array_append_new(array, item.value);
+        if (item.height > height)
+            height = item.height;
+    }
+    *out = (struct node){.value = mir_steal(&array), .height = height + 1};
+    return true;
+}
+
+static const yaml_char_t *event_anchor(const yaml_event_t *event)
+{
+    if (event->type == YAML_SCALAR_EVENT)
+        return event->data.scalar.anchor;
+    if (event->type == YAML_SEQUENCE_START_EVENT)
+        return event->data.sequence_start.anchor;
+    return event->type == YAML_MAPPING_START_EVENT ? event->data.mapping_start.anchor : NULL;
+}
+
+/* A collection's tag may only say what it is. */
+static bool collection_tag_is(const yaml_char_t *tag, const char *expected)
+{
+    const char *text = (const char *)tag;
+
+    return !text || strcmp(text, "!") == 0 || strcmp(text, expected) == 0;
+}
+
+static bool read_content(struct reader *r, const yaml_event_t *event, unsigned depth,
+                         struct node *out)
+{
+    if (event->type == YAML_SCALAR_EVENT)
+        return read_scalar(r, event, out);
+    if (event->type == YAML_SEQUENCE_START_EVENT &&
+        collection_tag_is(event->data.sequence_start.tag, TAG_PREFIX "seq"))
+        return read_sequence(r, depth, out);
+    if (event->type == YAML_MAPPING_START_EVENT &&
+        collection_tag_is(event->data.mapping_start.tag, TAG_PREFIX "map"))
+        return read_mapping(r, &event->start_mark, depth, out);
+    return fail_at(r, &event->start_mark, MIR_E_FORMAT, "tag that is unknown or does not fit");
+}
+
+/* The node that event begins. Recursion is bounded by TREE_DEPTH_MAX. */
+static bool read_node(struct reader *r, const yaml_event_t *event, unsigned depth, struct node *out)
+{
+    struct anchor *anchor;
+    size_t before = r->nodes;
+
+    if (event->type == YAML_ALIAS_EVENT)
+        return read_alias(r, event, depth, out);
+    if (depth > TREE_DEPTH_MAX)
+        return fail_at(r, &event->start_mark, MIR_E_LIMIT, "nested too deep");
+    if (!count_nodes(r, 1, &event->start_mark))
+        return false;
+    anchor = anchor_open(r, event_anchor(event));
+    if (!read_content(r, event, depth, out))
+        return false;
+    if (anchor) {
+        anchor->value = json_incref(out->value);
+        anchor->nodes = r->nodes - before;
+        anchor->height = out->height;
+    }
+    return true;
+}
+
+/* From after DOCUMENT-START to behind DOCUMENT-END. */
+static bool read_document(struct reader *r, json_t *documents)
+{
+    auto_event event = {0};
+    auto_event end = {0};
+    struct node root = {0};
+
+    anchors_clear(r);
+    if (!next_event(r, &event) || !read_node(r, &event, 1, &root))
+        return false;
+    if (json_is_null(root.value))
+        json_decref(root.value);
+    else
+        json_array_append_new(documents, root.value);
+    return next_event(r, &end);
+}
+
+static bool read_stream(struct reader *r, json_t *documents)
+{
+    for (;;) {
+        auto_event event = {0};
+
+        if (!next_event(r, &event))
+            return false;
+        if (event.type == YAML_STREAM_END_EVENT)
+            return true;
+        if (event.type == YAML_DOCUMENT_START_EVENT && !read_document(r, documents))
+            return false;
+    }
+}
+
+bool mir_yaml_parse(struct mir_span text, const char *name, json_t **out, struct mir_error *err)
+{
+    struct reader r = {.name = name, .err = err};
+    auto_json *documents = json_array();
+    bool ok;
+
+    if (json_stream_parse(text, name, out))
+        return true;
+    if (!yaml_parser_initialize(&r.parser))
+        return mir_fail(err, MIR_E_LIMIT, "%s: no memory for the YAML reader", name);
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)(text.ptr ? text.ptr : ""),
+                                 text.len);
+    ok = read_stream(&r, documents);
+    anchors_clear(&r);
+    mir_map_free(r.anchors);
+    yaml_parser_delete(&r.parser);
+    if (!ok)
+        return false;
+    *out = mir_steal(&documents);
+    return true;
+}
