@@ -23,8 +23,8 @@
 #include "image/digest.h"
 #include "image/platform.h"
 
-#define BUNDLE_IMAGES_MAX  1000000  /* names in one index.json */
-#define BUNDLE_ENTRIES_MAX 4000000  /* files in one tar */
+#define BUNDLE_IMAGES_MAX  1000000    /* names in one index.json */
+#define BUNDLE_ENTRIES_MAX 4000000    /* files in one tar */
 #define BUNDLE_INDEX_MAX   (1u << 30) /* bytes of index.json */
 
 enum bundle_form {
@@ -32,7 +32,7 @@ enum bundle_form {
     BUNDLE_FORM_DIR, /* oci:DIR */
 };
 
-/* One name in index.json. All pointers are borrowed by the plan until it is freed. */
+/* One name in index.json. */
 struct bundle_image {
     const char *name; /* org.opencontainers.image.ref.name; NULL when the layout names none */
     const char *media_type;
@@ -54,9 +54,12 @@ struct bundle_blob {
 struct bundle_plan;
 
 /**
- * Lay out a bundle. Images are sorted by name here; two with one name are MIR_E_CONFLICT. blobs
- * must be unique and hold every image's manifest; their order is the file's order.
- * epoch is the time stamp of every entry (seconds).
+ * Lay out a bundle. Images are sorted by name here (those without one come last, by digest); two
+ * with one name are MIR_E_CONFLICT. blobs must be unique and hold every image's manifest; their
+ * order is the file's order. epoch is the time stamp of every entry (seconds).
+ *
+ * Both arrays, and what they point to, are borrowed until the plan is freed: with tens of thousands
+ * of blobs a copy would cost megabytes.
  */
 MIR_MUST_CHECK bool bundle_plan_new(const struct bundle_image *images, size_t image_count,
                                     const struct bundle_blob *blobs, size_t blob_count,
@@ -79,8 +82,8 @@ struct bundle_writer;
  * another process.
  */
 MIR_MUST_CHECK bool bundle_writer_begin(const char *path, enum bundle_form form,
-                                        const struct bundle_plan *plan,
-                                        struct bundle_writer **out, struct mir_error *err);
+                                        const struct bundle_plan *plan, struct bundle_writer **out,
+                                        struct mir_error *err);
 
 /** Is this blob (index into the plan's blobs) there already, so that it need not be brought? */
 bool bundle_writer_has(const struct bundle_writer *writer, size_t blob);
@@ -115,7 +118,8 @@ struct bundle_reader;
  * is refused here: names outside the layout's grammar or outside the tree, links and devices,
  * duplicate names, sizes past the end, wrong header checksums, too many entries, an index.json
  * that is not one. Archives of other tools are fine (leading "./", directory entries, extra files
- * at the top). Errors name the file and the entry.
+ * outside blobs/, which are ignored). A compressed archive is MIR_E_UNSUPPORTED with the way out.
+ * Errors name the file and the entry.
  */
 MIR_MUST_CHECK bool bundle_reader_open(const char *path, enum bundle_form form,
                                        struct bundle_reader **out, struct mir_error *err);
@@ -127,7 +131,11 @@ const char *bundle_reader_path(const struct bundle_reader *reader);
 /** Images in the order of index.json; what they point to is borrowed from the reader. */
 size_t bundle_reader_image_count(const struct bundle_reader *reader);
 const struct bundle_image *bundle_reader_image(const struct bundle_reader *reader, size_t i);
-/** By name; "@N" is the N-th. MIR_E_NOT_FOUND with a hint that lists what is there. */
+/**
+ * By name, as it stands in index.json; or by its part before "@", if that is one image's only.
+ * "@N" is the N-th, from 0. MIR_E_NOT_FOUND with a hint that lists what is there, MIR_E_CONFLICT
+ * when several match.
+ */
 MIR_MUST_CHECK bool bundle_reader_select(const struct bundle_reader *reader, const char *ref,
                                          const struct bundle_image **out, struct mir_error *err);
 
@@ -142,7 +150,8 @@ MIR_MUST_CHECK bool bundle_reader_read(const struct bundle_reader *reader,
 MIR_MUST_CHECK bool bundle_reader_load(const struct bundle_reader *reader,
                                        const struct img_digest *digest, size_t max, char **bytes,
                                        size_t *len, struct mir_error *err);
-/** A descriptor and offset for sendfile; the caller closes *fd. */
+/** A descriptor and offset for sendfile; the caller closes *fd. Its file position may be shared with
+ * other descriptors: use positioned reads. */
 MIR_MUST_CHECK bool bundle_reader_open_blob(const struct bundle_reader *reader,
                                             const struct bundle_blob *blob, int *fd,
                                             uint64_t *offset, struct mir_error *err);
@@ -158,9 +167,9 @@ struct bundle_verify_sink {
 
 struct bundle_verify_totals {
     size_t images, manifests, blobs;
-    uint64_t bytes;  /* hashed */
+    uint64_t bytes; /* hashed */
     size_t problems;
-    size_t unused;   /* blobs nothing refers to */
+    size_t unused; /* blobs nothing refers to */
 };
 
 /**
