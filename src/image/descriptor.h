@@ -15,17 +15,19 @@
 #include "image/platform.h"
 
 /* Media types of the field. */
-#define IMG_TYPE_OCI_INDEX       "application/vnd.oci.image.index.v1+json"
-#define IMG_TYPE_OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
-#define IMG_TYPE_DOCKER_LIST     "application/vnd.docker.distribution.manifest.list.v2+json"
-#define IMG_TYPE_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define IMG_TYPE_DOCKER_SCHEMA1  "application/vnd.docker.distribution.manifest.v1+json"
+#define IMG_TYPE_OCI_INDEX             "application/vnd.oci.image.index.v1+json"
+#define IMG_TYPE_OCI_MANIFEST          "application/vnd.oci.image.manifest.v1+json"
+#define IMG_TYPE_DOCKER_LIST           "application/vnd.docker.distribution.manifest.list.v2+json"
+#define IMG_TYPE_DOCKER_MANIFEST       "application/vnd.docker.distribution.manifest.v2+json"
+#define IMG_TYPE_DOCKER_SCHEMA1        "application/vnd.docker.distribution.manifest.v1+json"
 #define IMG_TYPE_DOCKER_SCHEMA1_SIGNED "application/vnd.docker.distribution.manifest.v1+prettyjws"
-#define IMG_TYPE_OCI_CONFIG      "application/vnd.oci.image.config.v1+json"
-#define IMG_TYPE_DOCKER_CONFIG   "application/vnd.docker.container.image.v1+json"
-#define IMG_TYPE_OCI_EMPTY       "application/vnd.oci.empty.v1+json"
+#define IMG_TYPE_OCI_CONFIG            "application/vnd.oci.image.config.v1+json"
+#define IMG_TYPE_DOCKER_CONFIG         "application/vnd.docker.container.image.v1+json"
+#define IMG_TYPE_OCI_EMPTY             "application/vnd.oci.empty.v1+json"
 
 #define IMG_ANNOTATION_REF_NAME "org.opencontainers.image.ref.name"
+
+#define IMG_BLOB_BYTES_MAX (UINT64_C(1) << 50) /* no blob is larger than 1 PiB */
 
 struct img_descriptor {
     char *media_type; /* "" when the source named none */
@@ -38,7 +40,9 @@ struct img_descriptor {
     size_t url_count;
 };
 
-/** Read one from JSON. err: MIR_E_FORMAT naming the field. out only on success. */
+/** Read one from JSON. out only on success. Texts that may end up in a header (media type, urls)
+ * are printable ASCII. err: MIR_E_FORMAT naming the field, MIR_E_LIMIT for a size over
+ * IMG_BLOB_BYTES_MAX, MIR_E_UNSUPPORTED for a digest algorithm. */
 MIR_MUST_CHECK bool img_descriptor_parse(const json_t *value, struct img_descriptor *out,
                                          struct mir_error *err);
 void img_descriptor_release(struct img_descriptor *descriptor);

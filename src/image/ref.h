@@ -14,9 +14,9 @@
 #define IMG_TAG_MAX 128
 
 struct img_ref {
-    char *host;               /* with its port, as written */
-    char *repo;               /* path below the host */
-    char *tag;                /* NULL if none */
+    char *host; /* with its port, as written */
+    char *repo; /* path below the host */
+    char *tag;  /* NULL if none */
     bool has_digest;
     struct img_digest digest; /* valid if has_digest */
 };
