@@ -31,12 +31,12 @@ enum reg_tls {
 
 /* All strings are borrowed and live as long as the client. NULL: not given. */
 struct reg_options {
-    const char *authfile;    /* --authfile; else REGISTRY_AUTH_FILE; else the standard files */
-    const char *creds;       /* USER[:PASS] for every host of this side */
-    bool no_creds;           /* ask as nobody */
+    const char *authfile; /* --authfile; else REGISTRY_AUTH_FILE; else the standard files */
+    const char *creds;    /* USER[:PASS] for every host of this side */
+    bool no_creds;        /* ask as nobody */
     enum reg_tls tls;
-    const char *cert_dir;    /* instead of certs.d */
-    unsigned retry_times;    /* further tries after the first */
+    const char *cert_dir; /* instead of certs.d */
+    unsigned retry_times; /* further tries after the first */
     const char *user_agent;
     const struct mir_clock *clock;   /* NULL: the real one */
     const struct mir_cancel *cancel; /* NULL: none */
@@ -79,11 +79,19 @@ MIR_MUST_CHECK bool reg_manifest_get(struct reg_session *session, const struct r
                                      const char *reference, struct reg_manifest *out,
                                      struct mir_error *err);
 
-/** HEAD: is it there, and under which digest? Absence is not an error. *digest is empty when the
- * registry did not say. */
+#define REG_TYPE_MAX 256
+
+struct reg_found {
+    bool is_there;
+    struct img_digest digest;      /* empty when the registry did not say */
+    char media_type[REG_TYPE_MAX]; /* Content-Type without parameters; empty when not said */
+};
+
+/** HEAD: is it there, under which digest, and what is it? Absence is not an error: *out is always
+ * written on success. */
 MIR_MUST_CHECK bool reg_manifest_find(struct reg_session *session, const struct reg_repo *repo,
-                                      const char *reference, bool *found,
-                                      struct img_digest *digest, struct mir_error *err);
+                                      const char *reference, struct reg_found *out,
+                                      struct mir_error *err);
 
 /** PUT a manifest under a tag or its own digest. Checks the digest the registry answers with. */
 MIR_MUST_CHECK bool reg_manifest_put(struct reg_session *session, const struct reg_repo *repo,
