@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Images by curl and jq alone: an independent way in and out of a registry, and a comparison that
 # shares no code with the program under test. Read by tests/lib/test.sh.
 #
@@ -97,11 +98,6 @@ push_layout() {
 
 # ---- out -------------------------------------------------------------------------------------
 
-check_hash() {
-    local file=$1 digest=$2
-    expect_equal "${digest#sha256:}" "$(sha256sum <"$file" | cut -d ' ' -f 1)" "hash of $file"
-}
-
 # fetch_blobs URL DIR < lines "DIGEST WHETHER-IT-HAS-URLS". Only a blob with urls may be missing.
 fetch_blobs() {
     local url=$1 dir=$2 digest elsewhere gets=()
@@ -116,22 +112,29 @@ fetch_blobs() {
     [ ${#gets[@]} -eq 0 ] || web "${gets[@]}"
 }
 
-fetch_image() {
+fetch_tree() {
     local url dir=$3 reference=$2 digest child
     url=$(repo_url "$1")
-    mkdir -p "$dir"
     web -H "Accept: $ACCEPT" -o "$dir/.manifest" "$url/manifests/$reference"
-    digest=sha256:$(sha256sum <"$dir/.manifest" | cut -d ' ' -f 1)
+    digest=$(sha256sum <"$dir/.manifest")
+    digest=sha256:${digest%% *}
     case $reference in sha256:*) expect_equal "$reference" "$digest" "manifest of $1" ;; esac
     mv "$dir/.manifest" "$dir/$digest"
-    jq -r '[.config? // empty, .layers[]?] | unique_by(.digest) | .[]
-           | "\(.digest) \((.urls // []) | length > 0)"' "$dir/$digest" >"$dir/.blobs"
-    fetch_blobs "$url" "$dir" <"$dir/.blobs"
-    rm "$dir/.blobs"
-    for child in $(jq -r '.manifests[]?.digest' "$dir/$digest"); do
-        fetch_image "$1" "$child" "$dir"
+    jq -r '([.config? // empty, .layers[]?] | unique_by(.digest) | .[]
+            | "blob \(.digest) \((.urls // []) | length > 0)"),
+           (.manifests[]? | "child \(.digest)")' "$dir/$digest" >"$dir/.parts.$digest"
+    sed -n 's/^blob //p' "$dir/.parts.$digest" | fetch_blobs "$url" "$dir"
+    for child in $(sed -n 's/^child //p' "$dir/.parts.$digest"); do
+        fetch_tree "$1" "$child" "$dir"
     done
-    for child in "$dir"/sha256:*; do check_hash "$child" "${child##*/}"; done
+    rm "$dir/.parts.$digest"
+}
+
+fetch_image() {
+    mkdir -p "$3"
+    fetch_tree "$1" "$2" "$3"
+    (cd "$3" && for file in sha256:*; do echo "${file#sha256:}  $file"; done >.sums &&
+        sha256sum --quiet -c .sums && rm .sums) || fail "$1@$2: content is not what its digest says"
 }
 
 fetch_compare() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Helpers for tests/cli/*.sh and tests/integration/*.sh. A script begins with
 #     #!/bin/bash
 #     # What this script promises, in a sentence.
@@ -36,7 +37,7 @@ export MIRROR OBJECTS TOOLS ROOT
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/mirror-test.XXXXXX")
 out=$T/.out err=$T/.err status=0
-: >"$out" >"$err"
+: | tee "$out" >"$err"
 STARTED=() MOUNTED=()
 REGISTRIES=0
 
