@@ -153,17 +153,25 @@ void img_descriptor_release(struct img_descriptor *descriptor)
     *descriptor = (struct img_descriptor){.media_type = NULL};
 }
 
+static char **copy_urls(const struct img_descriptor *descriptor)
+{
+    char **urls;
+
+    if (!descriptor->urls)
+        return NULL;
+    urls = mir_alloc_array(descriptor->url_count, sizeof(*urls));
+    for (size_t i = 0; i < descriptor->url_count; i++)
+        urls[i] = mir_strdup(descriptor->urls[i]);
+    return urls;
+}
+
 void img_descriptor_copy(const struct img_descriptor *descriptor, struct img_descriptor *out)
 {
     struct img_descriptor copy = *descriptor;
 
     copy.media_type = mir_strdup(descriptor->media_type);
     copy.annotations = json_deep_copy(descriptor->annotations);
-    copy.urls = NULL;
-    if (descriptor->urls)
-        copy.urls = mir_alloc_array(descriptor->url_count, sizeof(*copy.urls));
-    for (size_t i = 0; i < descriptor->url_count; i++)
-        copy.urls[i] = mir_strdup(descriptor->urls[i]);
+    copy.urls = copy_urls(descriptor);
     *out = copy;
 }
 

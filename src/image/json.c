@@ -27,7 +27,8 @@ static bool check_key(const char *key, const char *const *names, struct mir_erro
 
 bool img_json_check_case(const json_t *object, const char *const *names, struct mir_error *err)
 {
-    json_t *walked = (json_t *)(uintptr_t)object; /* jansson's iterators want it so; only read */
+    /* Jansson's iterators take no const object, though they only read. */
+    json_t *walked = (json_t *)(uintptr_t)object; // NOLINT(performance-no-int-to-ptr)
     const char *key;
     json_t *value;
 
