@@ -9,8 +9,6 @@
  */
 #include "base/tree.h"
 
-#include <stdint.h>
-
 #include "base/tree_priv.h"
 
 #define SIMPLE_KEY_MAX 128 /* bytes; a longer key is written with "? " */
@@ -281,7 +279,8 @@ static void write_value(json_t *value, unsigned indent, struct mir_buf *out)
 void mir_yaml_format(const json_t *value, struct mir_buf *out)
 {
     /* jansson's iterators take no const; nothing here changes the tree. */
-    json_t *tree = (json_t *)(uintptr_t)value;
+    json_t *tree;
 
+    memcpy(&tree, &value, sizeof(tree));
     write_value(tree, json_is_string(tree) ? 2 : 0, out);
 }
