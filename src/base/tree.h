@@ -46,6 +46,6 @@ MIR_MUST_CHECK bool mir_yaml_parse(struct mir_span text, const char *name, json_
  * that a YAML 1.1 reader would take for something else get double quotes; several lines become a
  * literal block where that is exact. mir_yaml_parse() reads the same value back, except that null
  * at the top is an empty document. */
-void mir_yaml_format(const json_t *value, struct mir_buf *out);
+void mir_yaml_format(json_t *value, struct mir_buf *out);
 
 #endif

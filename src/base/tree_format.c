@@ -276,11 +276,7 @@ static void write_value(json_t *value, unsigned indent, struct mir_buf *out)
     }
 }
 
-void mir_yaml_format(const json_t *value, struct mir_buf *out)
+void mir_yaml_format(json_t *value, struct mir_buf *out)
 {
-    /* jansson's iterators take no const; nothing here changes the tree. */
-    json_t *tree;
-
-    memcpy(&tree, &value, sizeof(tree));
-    write_value(tree, json_is_string(tree) ? 2 : 0, out);
+    write_value(value, json_is_string(value) ? 2 : 0, out);
 }

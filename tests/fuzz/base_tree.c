@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_document(const json_t *document)
+static void check_document(json_t *document)
 {
     struct mir_error err = MIR_ERROR_INIT;
     auto_json *again = NULL;
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mir_error err = MIR_ERROR_INIT;
     auto_json *documents = NULL;
     auto_json *value = NULL;
-    const json_t *document;
+    json_t *document;
     size_t i;
 
     if (!mir_json_parse(mir_span(data, size), "fuzz", &value, &err))

@@ -292,7 +292,7 @@ static void tree_yaml_writes_like_kubernetes_tools(void **state)
     }
 }
 
-static void check_round_trip(const char *label, const json_t *value)
+static void check_round_trip(const char *label, json_t *value)
 {
     struct mir_error err = MIR_ERROR_INIT;
     auto_json *documents = NULL;
