@@ -150,8 +150,8 @@ MIR_MUST_CHECK bool bundle_reader_read(const struct bundle_reader *reader,
 MIR_MUST_CHECK bool bundle_reader_load(const struct bundle_reader *reader,
                                        const struct img_digest *digest, size_t max, char **bytes,
                                        size_t *len, struct mir_error *err);
-/** A descriptor and offset for sendfile; the caller closes *fd. Its file position may be shared with
- * other descriptors: use positioned reads. */
+/** A descriptor and offset for sendfile; the caller closes *fd. Its file position may be shared
+ * with other descriptors: use positioned reads. */
 MIR_MUST_CHECK bool bundle_reader_open_blob(const struct bundle_reader *reader,
                                             const struct bundle_blob *blob, int *fd,
                                             uint64_t *offset, struct mir_error *err);

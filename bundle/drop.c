@@ -1,0 +1,111 @@
+/*
+ * Taking images out of a tar that is being written, without a second copy: what stays moves towards
+ * the start of the same file. Called by writer.c when some images could not be completed.
+ *
+ * Invariant: nothing moves up. Dropping takes entries away and makes index.json no longer, so the
+ * new place of every blob is at or below its old one; going through the blobs in the order of the
+ * file, no byte is overwritten before it was moved.
+ */
+#include "bundle/writer_priv.h"
+
+#include <assert.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "bundle/tar_priv.h"
+
+#define CHUNK (1u << 20)
+
+static void free_plan(struct bundle_plan **plan)
+{
+    bundle_plan_free(*plan);
+}
+
+/* What is kept, in the same order. The caller frees both. */
+static void select_kept(const struct bundle_writer *writer, struct bundle_image **images,
+                        size_t *image_count, struct bundle_blob **blobs, size_t *blob_count)
+{
+    const struct bundle_plan *plan = writer->plan;
+
+    *images = mir_alloc_array(plan->image_count, sizeof(**images));
+    *blobs = mir_alloc_array(plan->blob_count, sizeof(**blobs));
+    *image_count = 0;
+    *blob_count = 0;
+    for (size_t i = 0; i < plan->image_count; i++)
+        if (writer->kept_images[i])
+            (*images)[(*image_count)++] = plan->images[i];
+    for (size_t i = 0; i < plan->blob_count; i++)
+        if (writer->kept_blobs[i])
+            (*blobs)[(*blob_count)++] = plan->blobs[i];
+}
+
+static bool move_down(int fd, uint64_t from, uint64_t to, uint64_t size, char *chunk,
+                      struct mir_error *err)
+{
+    assert(to <= from);
+    if (from == to)
+        return true;
+    while (size > 0) {
+        size_t len = size < CHUNK ? (size_t)size : CHUNK;
+
+        if (!mir_pread_full(fd, chunk, len, from, err) ||
+            !mir_pwrite_full(fd, mir_span(chunk, len), to, err))
+            return false;
+        from += len;
+        to += len;
+        size -= len;
+    }
+    return true;
+}
+
+static bool move_blobs(const struct bundle_writer *writer, const struct bundle_plan *kept,
+                       struct mir_error *err)
+{
+    auto_free char *chunk = mir_alloc(CHUNK);
+    const struct bundle_plan *plan = writer->plan;
+    size_t to = 0;
+
+    for (size_t from = 0; from < plan->blob_count; from++) {
+        if (!writer->kept_blobs[from])
+            continue;
+        if (!move_down(writer->fd, plan->blob_offsets[from], kept->blob_offsets[to],
+                       kept->blobs[to].size, chunk, err) ||
+            !bundle_tar_write_blob_header(writer->fd, kept, to, err) ||
+            !bundle_tar_write_blob_padding(writer->fd, kept, to, err))
+            return false;
+        to++;
+    }
+    return true;
+}
+
+static bool rewrite(const struct bundle_writer *writer, const struct bundle_plan *kept,
+                    struct mir_error *err)
+{
+    static const char zeros[BUNDLE_TAR_END];
+
+    assert(kept->bytes <= writer->plan->bytes);
+    if (!bundle_tar_write_front(writer->fd, kept, err) || !move_blobs(writer, kept, err))
+        return false;
+    if (!mir_pwrite_full(writer->fd, mir_span(zeros, sizeof(zeros)), kept->bytes - sizeof(zeros),
+                         err))
+        return false;
+    if (ftruncate(writer->fd, (off_t)kept->bytes) != 0)
+        return mir_fail_errno(err, "cut to %llu bytes", (unsigned long long)kept->bytes);
+    return true;
+}
+
+bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err)
+{
+    auto_free struct bundle_image *images = NULL;
+    auto_free struct bundle_blob *blobs = NULL;
+    __attribute__((cleanup(free_plan))) struct bundle_plan *kept = NULL;
+    size_t image_count, blob_count;
+
+    select_kept(writer, &images, &image_count, &blobs, &blob_count);
+    if (!bundle_plan_new(images, image_count, blobs, blob_count, writer->plan->epoch, &kept, err))
+        return mir_context(err, "leave out images of %s", writer->path);
+    if (!rewrite(writer, kept, err))
+        return mir_context(err, "leave out images of %s", writer->partial);
+    return true;
+}

@@ -1,0 +1,26 @@
+/*
+ * The plan as the writers see it. Private to bundle/.
+ *
+ * Threads: read-only after bundle_plan_new().
+ */
+#ifndef BUNDLE_PLAN_PRIV_H
+#define BUNDLE_PLAN_PRIV_H
+
+#include "bundle/bundle.h"
+
+struct bundle_plan {
+    const struct bundle_image *images; /* borrowed, in the order given */
+    size_t image_count;
+    size_t *image_order;             /* indexes into images, sorted as index.json has them */
+    const struct bundle_blob *blobs; /* borrowed, in the order of the file */
+    size_t blob_count;
+    int64_t epoch;
+    char *index; /* index.json */
+    size_t index_len;
+    uint64_t layout_offset; /* where the bytes of oci-layout begin in the tar */
+    uint64_t index_offset;  /* ... of index.json */
+    uint64_t *blob_offsets; /* ... of each blob */
+    uint64_t bytes;         /* of the tar */
+};
+
+#endif

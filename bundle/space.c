@@ -1,0 +1,104 @@
+/*
+ * Room on the disk. Called by the writers before anything is fetched, so that a full disk fails at
+ * the beginning, with the figures a person needs.
+ */
+#include "bundle/writer_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/num.h"
+
+/* What this process may use. False: the file system does not say (all zeros). */
+static bool find_available(int fd, uint64_t *bytes)
+{
+    struct statvfs info;
+    uint64_t blocks;
+
+    if (fstatvfs(fd, &info) != 0 || info.f_blocks == 0)
+        return false;
+    blocks = geteuid() == 0 ? info.f_bfree : info.f_bavail;
+    if (__builtin_mul_overflow(blocks, (uint64_t)info.f_frsize, bytes))
+        *bytes = UINT64_MAX;
+    return true;
+}
+
+static bool no_room(int fd, const char *path, uint64_t bytes, int number, struct mir_error *err)
+{
+    char needed[MIR_BYTES_TEXT_MAX], there[MIR_BYTES_TEXT_MAX];
+    uint64_t available;
+
+    if (!find_available(fd, &available)) {
+        (void)mir_fail(err, MIR_E_SPACE, "%s: no room for %s (%" PRIu64 " bytes)", path,
+                       mir_bytes_text(bytes, needed), bytes);
+    } else {
+        (void)mir_fail(err, MIR_E_SPACE,
+                       "%s: no room: %s needed (%" PRIu64 " bytes), %s available (%" PRIu64
+                       " bytes)%s",
+                       path, mir_bytes_text(bytes, needed), bytes, mir_bytes_text(available, there),
+                       available, number == EDQUOT ? ", and the quota is less" : "");
+    }
+    err->sys = number;
+    return mir_hint(err, "free some space, or write to another disk");
+}
+
+bool bundle_space_check(int fd, const char *path, uint64_t bytes, struct mir_error *err)
+{
+    uint64_t available;
+
+    if (find_available(fd, &available) && available < bytes)
+        return no_room(fd, path, bytes, ENOSPC, err);
+    return true;
+}
+
+static bool too_large(const char *path, uint64_t bytes, struct mir_error *err)
+{
+    char needed[MIR_BYTES_TEXT_MAX];
+
+    (void)mir_fail(err, MIR_E_SPACE,
+                   "%s: this file system takes no file of %s (%" PRIu64
+                   " bytes), or a limit on the "
+                   "size of files is set",
+                   path, mir_bytes_text(bytes, needed), bytes);
+    return mir_hint(err, "write to another file system (FAT32 ends at 4 GiB), or raise ulimit -f");
+}
+
+static bool failed(int fd, const char *path, uint64_t bytes, int number, struct mir_error *err)
+{
+    switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+        /* What was claimed in vain would be counted as used. Failing to give it back changes only
+         * the figure in the message. */
+        if (ftruncate(fd, 0) != 0)
+            errno = number;
+        return no_room(fd, path, bytes, number, err);
+    case EFBIG:
+        return too_large(path, bytes, err);
+    default:
+        errno = number;
+        return mir_fail_errno(err, "%s: claim %" PRIu64 " bytes", path, bytes);
+    }
+}
+
+bool bundle_space_claim(int fd, const char *path, uint64_t bytes, struct mir_error *err)
+{
+    int status;
+
+    if (!bundle_space_check(fd, path, bytes, err))
+        return false;
+    do
+        status = bytes > 0 ? fallocate(fd, 0, 0, (off_t)bytes) : 0;
+    while (status != 0 && errno == EINTR);
+    if (status == 0)
+        return true;
+    if (errno != EOPNOTSUPP && errno != ENOSYS)
+        return failed(fd, path, bytes, errno, err);
+    /* The file system cannot reserve. The check above has to do; the file is left sparse. */
+    if (ftruncate(fd, (off_t)bytes) != 0)
+        return failed(fd, path, bytes, errno, err);
+    return true;
+}

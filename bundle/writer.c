@@ -1,0 +1,166 @@
+/*
+ * Writing a bundle: the public side. It keeps the state of every blob, checks what callers promise,
+ * and leaves the bytes to the form's own file. Called by src/copy, from many threads.
+ */
+#include "bundle/bundle.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "bundle/writer_priv.h"
+
+static void free_writer(struct bundle_writer *writer)
+{
+    free(writer->path);
+    free(writer->partial);
+    free(writer->states);
+    free(writer->fds);
+    free(writer->kept_images);
+    free(writer->kept_blobs);
+    if (writer->fd >= 0)
+        (void)close(writer->fd);
+    if (writer->dir >= 0)
+        (void)close(writer->dir);
+    free(writer);
+}
+
+static bool begin(struct bundle_writer *writer, struct mir_error *err)
+{
+    switch (writer->form) {
+    case BUNDLE_FORM_TAR:
+        return bundle_tar_begin(writer, err);
+    case BUNDLE_FORM_DIR:
+        return bundle_dir_begin(writer, err);
+    }
+    return false;
+}
+
+bool bundle_writer_begin(const char *path, enum bundle_form form, const struct bundle_plan *plan,
+                         struct bundle_writer **out, struct mir_error *err)
+{
+    struct bundle_writer *writer = mir_alloc(sizeof(*writer));
+
+    *writer = (struct bundle_writer){.form = form, .plan = plan, .fd = -1, .dir = -1};
+    writer->path = mir_strdup(path);
+    writer->states = mir_alloc_array(plan->blob_count, sizeof(*writer->states));
+    if (!begin(writer, err)) {
+        bundle_writer_abort(writer);
+        return false;
+    }
+    *out = writer;
+    return true;
+}
+
+bool bundle_writer_has(const struct bundle_writer *writer, size_t blob)
+{
+    assert(blob < writer->plan->blob_count);
+    return atomic_load(&writer->states[blob]) != BUNDLE_BLOB_ABSENT;
+}
+
+/* Bytes beyond its size would land in the next file. */
+static bool check_range(const struct bundle_plan *plan, size_t blob, uint64_t offset,
+                        struct mir_span bytes, struct mir_error *err)
+{
+    const struct bundle_blob *target = &plan->blobs[blob];
+    uint64_t end;
+
+    if (!__builtin_add_overflow(offset, bytes.len, &end) && end <= target->size)
+        return true;
+    return mir_fail(err, MIR_E_DIGEST, "blob %s: more than the %" PRIu64 " bytes it should have",
+                    target->digest.text, target->size);
+}
+
+bool bundle_writer_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
+                         struct mir_span bytes, struct mir_error *err)
+{
+    assert(blob < writer->plan->blob_count && !bundle_writer_has(writer, blob));
+    if (!check_range(writer->plan, blob, offset, bytes, err))
+        return false;
+    switch (writer->form) {
+    case BUNDLE_FORM_TAR:
+        return bundle_tar_write(writer, blob, offset, bytes, err);
+    case BUNDLE_FORM_DIR:
+        return bundle_dir_write(writer, blob, offset, bytes, err);
+    }
+    return false;
+}
+
+bool bundle_writer_finish(struct bundle_writer *writer, size_t blob, struct mir_error *err)
+{
+    assert(blob < writer->plan->blob_count && !bundle_writer_has(writer, blob));
+    if (writer->form == BUNDLE_FORM_DIR && !bundle_dir_finish(writer, blob, err))
+        return false;
+    atomic_store(&writer->states[blob], BUNDLE_BLOB_FINISHED);
+    return true;
+}
+
+static bool *copy_flags(const bool *flags, size_t count)
+{
+    bool *copy = mir_alloc_array(count, sizeof(*copy));
+
+    if (count > 0)
+        memcpy(copy, flags, count * sizeof(*copy));
+    return copy;
+}
+
+bool bundle_writer_drop(struct bundle_writer *writer, const bool *keep_image, const bool *keep_blob,
+                        struct mir_error *err)
+{
+    assert(!writer->kept_images);
+    writer->kept_images = copy_flags(keep_image, writer->plan->image_count);
+    writer->kept_blobs = copy_flags(keep_blob, writer->plan->blob_count);
+    switch (writer->form) {
+    case BUNDLE_FORM_TAR:
+        return bundle_tar_drop(writer, err);
+    case BUNDLE_FORM_DIR:
+        bundle_dir_drop(writer);
+        return true;
+    }
+    return false;
+}
+
+static bool all_finished(const struct bundle_writer *writer)
+{
+    for (size_t i = 0; i < writer->plan->blob_count; i++)
+        if ((!writer->kept_blobs || writer->kept_blobs[i]) && !bundle_writer_has(writer, i))
+            return false;
+    return true;
+}
+
+bool bundle_writer_commit(struct bundle_writer *writer, struct mir_error *err)
+{
+    bool committed = false;
+
+    assert(all_finished(writer));
+    switch (writer->form) {
+    case BUNDLE_FORM_TAR:
+        committed = bundle_tar_commit(writer, err);
+        break;
+    case BUNDLE_FORM_DIR:
+        committed = bundle_dir_commit(writer, err);
+        break;
+    }
+    if (!committed) {
+        bundle_writer_abort(writer);
+        return false;
+    }
+    free_writer(writer);
+    return true;
+}
+
+void bundle_writer_abort(struct bundle_writer *writer)
+{
+    if (!writer)
+        return;
+    switch (writer->form) {
+    case BUNDLE_FORM_TAR:
+        bundle_tar_abort(writer);
+        break;
+    case BUNDLE_FORM_DIR:
+        bundle_dir_abort(writer);
+        break;
+    }
+    free_writer(writer);
+}

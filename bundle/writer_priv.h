@@ -1,0 +1,79 @@
+/*
+ * The two forms of a writer, and what they share. Private to bundle/. writer.c is the public side
+ * and dispatches; writer_tar.c and writer_dir.c do the work.
+ *
+ * Threads: as in bundle.h; the state of a blob is atomic, all else is set at begin.
+ */
+#ifndef BUNDLE_WRITER_PRIV_H
+#define BUNDLE_WRITER_PRIV_H
+
+#include <stdatomic.h>
+
+#include "bundle/bundle.h"
+#include "bundle/plan_priv.h"
+
+enum bundle_blob_state {
+    BUNDLE_BLOB_ABSENT,
+    BUNDLE_BLOB_PRESENT,  /* stood there before we began */
+    BUNDLE_BLOB_FINISHED, /* brought by us */
+};
+
+struct bundle_writer {
+    enum bundle_form form;
+    char *path;
+    const struct bundle_plan *plan; /* borrowed */
+    atomic_uchar *states;           /* enum bundle_blob_state of each blob */
+    bool *kept_images, *kept_blobs; /* NULL until bundle_writer_drop() */
+
+    /* BUNDLE_FORM_TAR */
+    char *partial; /* PATH.partial */
+    int fd;        /* it, locked; -1 until it is ours */
+
+    /* BUNDLE_FORM_DIR */
+    int dir;           /* the layout's directory, locked */
+    int *fds;          /* of blobs being written, -1 for all others */
+    bool made_dir;     /* we created the directory */
+    bool made_blobs;   /* we created blobs/ */
+    bool made_algo[2]; /* we created blobs/sha256, blobs/sha512 */
+    bool made_layout;  /* we wrote oci-layout */
+    bool index_begun;  /* index.json may be the new one */
+};
+
+MIR_MUST_CHECK bool bundle_tar_begin(struct bundle_writer *writer, struct mir_error *err);
+MIR_MUST_CHECK bool bundle_tar_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
+                                     struct mir_span bytes, struct mir_error *err);
+MIR_MUST_CHECK bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err);
+MIR_MUST_CHECK bool bundle_tar_commit(struct bundle_writer *writer, struct mir_error *err);
+/** Also after a commit that failed. */
+void bundle_tar_abort(struct bundle_writer *writer);
+
+MIR_MUST_CHECK bool bundle_dir_begin(struct bundle_writer *writer, struct mir_error *err);
+MIR_MUST_CHECK bool bundle_dir_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
+                                     struct mir_span bytes, struct mir_error *err);
+MIR_MUST_CHECK bool bundle_dir_finish(struct bundle_writer *writer, size_t blob,
+                                      struct mir_error *err);
+/** Remove what was brought and is not kept. */
+void bundle_dir_drop(struct bundle_writer *writer);
+MIR_MUST_CHECK bool bundle_dir_commit(struct bundle_writer *writer, struct mir_error *err);
+void bundle_dir_abort(struct bundle_writer *writer);
+
+/* ---- shared between files ---- */
+
+/** Write the header in front of one blob of a planned tar. */
+MIR_MUST_CHECK bool bundle_tar_write_blob_header(int fd, const struct bundle_plan *plan,
+                                                 size_t blob, struct mir_error *err);
+/** Write the zeros behind one blob of a planned tar. */
+MIR_MUST_CHECK bool bundle_tar_write_blob_padding(int fd, const struct bundle_plan *plan,
+                                                  size_t blob, struct mir_error *err);
+/** Write oci-layout and index.json with their headers and padding. */
+MIR_MUST_CHECK bool bundle_tar_write_front(int fd, const struct bundle_plan *plan,
+                                           struct mir_error *err);
+
+/** Is there room for this many bytes on the file system of fd? MIR_E_SPACE names both figures. */
+MIR_MUST_CHECK bool bundle_space_check(int fd, const char *path, uint64_t bytes,
+                                       struct mir_error *err);
+/** Make fd's file this long, with its blocks reserved where the file system can do that. */
+MIR_MUST_CHECK bool bundle_space_claim(int fd, const char *path, uint64_t bytes,
+                                       struct mir_error *err);
+
+#endif
