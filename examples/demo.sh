@@ -7,7 +7,7 @@
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 
-NAME=registry.example.com/demo/hello
+NAME=registry.example.invalid/demo/hello
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/mirror-demo.XXXXXX")
 started=()
@@ -54,9 +54,16 @@ serve() {
 step "1. Install what is missing, build" \
     "A compiler, the libraries, and for the last steps a registry (docker-registry) and a" \
     "container client (skopeo), all from the distribution's packages."
-tests/lib/install-deps
-make -j"$(nproc)" --no-print-directory
-PATH=$PWD/build:$PATH
+if [ -n "${MIRROR:-}" ]; then
+    # The tests bring a binary of their own.
+    mkdir "$work/bin"
+    ln -s "$MIRROR" "$work/bin/mirror"
+    PATH=$work/bin:$PATH
+else
+    tests/lib/install-deps
+    make -j"$(nproc)" --no-print-directory
+    PATH=$PWD/build:$PATH
+fi
 try mirror version
 
 step "2. Make a sample image from files of this machine" \
@@ -103,14 +110,14 @@ step "7. Tell the cluster" \
     "In this demo the source was on loopback; the workloads call it $NAME." \
     "So the mapping gets the real name, and the objects for the cluster and the files that" \
     "each node ends up with come out of it. --insecure: our registry here speaks plain http."
-sed -i "s#^$source/#registry.example.com/#" "$work/mapping.txt"
+sed -i "s#^$source/#registry.example.invalid/#" "$work/mapping.txt"
 try mirror emit-icsp --from "$work/mapping.txt" --mirror "$mirror/mirror" \
     --insecure "$mirror" --output-dir "$work/cluster"
 try cat "$work/cluster/imagecontentsourcepolicy.yaml"
 try cat "$work/cluster/node/etc/containers/registries.conf"
 
 step "8. Be the node: pull the image by its original name" \
-    "skopeo reads the same files as a node's runtime. registry.example.com does not resolve;" \
+    "skopeo reads the same files as a node's runtime. registry.example.invalid does not resolve;" \
     "the mirror answers instead, and the digest proves that it answers with the right bytes."
 try skopeo --registries-conf "$work/cluster/node/etc/containers/registries.conf" \
     --policy "$work/cluster/node/etc/containers/policy.json" \

@@ -2,12 +2,12 @@
  * mkimages DIR SET [OPTIONS]: an OCI layout with images as they occur in the field, for scripts.
  *
  * Called by tests/lib/test.sh (images). Same arguments, same digests, on every run. Prints one
- * line "NAME DIGEST" for each image; names are REPOSITORY:TAG below registry.example.com, a host
- * that cannot exist.
+ * line "NAME DIGEST" for each image; names are REPOSITORY:TAG below registry.example.invalid, a
+ * host that cannot exist.
  *
  * Sets: odd    one image of every kind that a mirror has to carry (see odd_kinds)
  *       plain  app:1 (two platforms), app:2 and base:1, which share layers
- *       many   --count images (default 100) that share a layer, item/N:1
+ *       many   --count images (default 100), item/N:1, of up to --layers layers (default 3)
  *       big    one image, big/image:1, of --layers layers (default 8) of --layer-bytes each
  * Options: --layer-bytes N, --layers N, --count N, --seed N.
  */
@@ -20,7 +20,7 @@
 #include "base/num.h"
 #include "lib/fixture.h"
 
-#define HOST            "registry.example.com"
+#define HOST            "registry.example.invalid"
 #define FOREIGN_LAYER   "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 #define MANIFEST_MAX    65536
 #define COUNT(elements) (sizeof(elements) / sizeof(*(elements)))
@@ -283,16 +283,19 @@ static void set_plain(const struct maker *m)
     name_item(m, "base", "1", &base);
 }
 
+/* Four neighbours share layers, as images built on one base do. */
 static void set_many(const struct maker *m)
 {
     uint64_t count = m->options.count ? m->options.count : 100;
+    uint64_t layers = m->options.layers ? m->options.layers : 3;
 
     for (uint64_t i = 0; i < count; i++) {
         auto_free char *repo = mir_format("item/%" PRIu64, i);
         auto_free char *note = mir_format("%" PRIu64, i);
-        struct fixture_item item = fixture_image(
-            m->fixture, .seed = (unsigned)m->options.seed, .layers = (unsigned)m->options.layers,
-            .layer_bytes = m->options.layer_bytes, .annotation = note);
+        struct fixture_item item =
+            fixture_image(m->fixture, .seed = (unsigned)(m->options.seed + i / 4),
+                          .layers = (unsigned)(1 + i % layers),
+                          .layer_bytes = m->options.layer_bytes, .annotation = note);
 
         name_item(m, repo, "1", &item);
     }
