@@ -36,18 +36,20 @@ static bool is_clean(struct mir_span name)
     return true;
 }
 
-/* "sha256/HEX" */
-static bool parse_blob_name(struct mir_span name, struct img_digest *digest)
+/* "sha256/HEX". Algorithms that we do not know may lie there too. */
+static enum bundle_name_kind classify_blob(struct mir_span name, struct img_digest *digest)
 {
-    struct mir_error ignored = MIR_ERROR_INIT; /* the caller names the entry, that says it all */
+    struct mir_error err = MIR_ERROR_INIT; /* only its code matters; the caller names the entry */
     char text[IMG_DIGEST_MAX];
     size_t slash;
 
     if (name.len >= sizeof(text) || !mir_span_find(name, '/', &slash))
-        return false;
+        return BUNDLE_NAME_BAD;
     memcpy(text, name.ptr, name.len);
     text[slash] = ':';
-    return img_digest_parse(mir_span(text, name.len), digest, &ignored);
+    if (img_digest_parse(mir_span(text, name.len), digest, &err))
+        return BUNDLE_NAME_BLOB;
+    return err.code == MIR_E_UNSUPPORTED ? BUNDLE_NAME_OTHER : BUNDLE_NAME_BAD;
 }
 
 enum bundle_name_kind bundle_name_classify(const char *name, struct img_digest *digest)
@@ -64,8 +66,7 @@ enum bundle_name_kind bundle_name_classify(const char *name, struct img_digest *
         return BUNDLE_NAME_BAD;
     if (!mir_span_starts_with(span, BLOBS))
         return BUNDLE_NAME_OTHER;
-    return parse_blob_name(mir_span_from(span, strlen(BLOBS)), digest) ? BUNDLE_NAME_BLOB
-                                                                       : BUNDLE_NAME_BAD;
+    return classify_blob(mir_span_from(span, strlen(BLOBS)), digest);
 }
 
 bool bundle_name_is_directory(const char *name)

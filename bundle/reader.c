@@ -1,0 +1,348 @@
+/*
+ * Reading a bundle: the public side. Blobs are kept as an array sorted by digest, names as
+ * index.json has them; bytes are read where they lie. Called by src/copy, src/serve and src/cli,
+ * from many threads.
+ *
+ * Invariant: after opening nothing changes, and every entry lies inside the file as it was then.
+ */
+#include "bundle/bundle.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "bundle/reader_priv.h"
+
+/* ---- opening ---- */
+
+bool bundle_reader_add(struct bundle_reader *reader, const struct img_digest *digest, uint64_t size,
+                       uint64_t offset, struct mir_error *err)
+{
+    struct bundle_entry *entry;
+
+    if (reader->entry_count >= BUNDLE_ENTRIES_MAX)
+        return mir_fail(err, MIR_E_LIMIT, "%s: more than %d blobs", reader->path,
+                        BUNDLE_ENTRIES_MAX);
+    mir_grow(&reader->entries, reader->entry_count, &reader->entry_capacity,
+             sizeof(*reader->entries));
+    entry = &reader->entries[reader->entry_count++];
+    *entry = (struct bundle_entry){.blob = {.digest = *digest, .size = size}, .offset = offset};
+    return true;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct bundle_entry *x = a, *y = b;
+
+    return strcmp(x->blob.digest.text, y->blob.digest.text);
+}
+
+static bool sort_entries(struct bundle_reader *reader, struct mir_error *err)
+{
+    struct bundle_entry *entries = reader->entries;
+
+    if (reader->entry_count == 0)
+        return true;
+    entries = mir_realloc_array(entries, reader->entry_count, sizeof(*entries));
+    reader->entries = entries;
+    qsort(entries, reader->entry_count, sizeof(*entries), compare_entries);
+    for (size_t i = 1; i < reader->entry_count; i++)
+        if (compare_entries(&entries[i - 1], &entries[i]) == 0)
+            return mir_fail(err, MIR_E_FORMAT, "%s: the blob %s is there twice", reader->path,
+                            entries[i].blob.digest.text);
+    return true;
+}
+
+/* A small file of the layout; the caller frees *text. */
+static bool read_small(const struct bundle_reader *reader, const char *name,
+                       const struct bundle_extent *extent, size_t max, char **text, size_t *len,
+                       struct mir_error *err)
+{
+    auto_free char *bytes = NULL;
+    auto_free char *path = NULL;
+    size_t size;
+
+    if (reader->form == BUNDLE_FORM_DIR) {
+        path = mir_format("%s/%s", reader->path, name);
+        return mir_file_read(path, max, text, len, err);
+    }
+    if (extent->size > max || !mir_size_from_u64(extent->size, &size))
+        return mir_fail(err, MIR_E_LIMIT, "%s: %s of %" PRIu64 " bytes is over the limit of %zu",
+                        reader->path, name, extent->size, max);
+    bytes = mir_alloc(size + 1);
+    if (!mir_pread_full(reader->fd, bytes, size, extent->offset, err))
+        return mir_context(err, "%s: %s", reader->path, name);
+    *len = size;
+    *text = mir_steal(&bytes);
+    return true;
+}
+
+static bool read_layout(struct bundle_reader *reader, struct mir_error *err)
+{
+    auto_free char *name = mir_format("%s: " BUNDLE_LAYOUT_NAME, reader->path);
+    auto_free char *text = NULL;
+    size_t len;
+
+    return read_small(reader, BUNDLE_LAYOUT_NAME, &reader->layout, BUNDLE_LAYOUT_MAX, &text, &len,
+                      err) &&
+           bundle_layout_check(mir_span(text, len), name, err);
+}
+
+static bool read_names(struct bundle_reader *reader, struct mir_error *err)
+{
+    auto_free char *name = mir_format("%s: " BUNDLE_INDEX_NAME, reader->path);
+    auto_free char *text = NULL;
+    size_t len;
+
+    return read_small(reader, BUNDLE_INDEX_NAME, &reader->index, BUNDLE_INDEX_MAX, &text, &len,
+                      err) &&
+           bundle_names_parse(mir_span(text, len), name, &reader->names, err);
+}
+
+static bool scan(struct bundle_reader *reader, struct mir_error *err)
+{
+    switch (reader->form) {
+    case BUNDLE_FORM_TAR:
+        return bundle_tar_scan(reader, err);
+    case BUNDLE_FORM_DIR:
+        return bundle_dir_scan(reader, err);
+    }
+    return false;
+}
+
+static void auto_reader_close(struct bundle_reader **reader)
+{
+    bundle_reader_close(*reader);
+}
+
+bool bundle_reader_open(const char *path, enum bundle_form form, struct bundle_reader **out,
+                        struct mir_error *err)
+{
+    __attribute__((cleanup(auto_reader_close))) struct bundle_reader *reader =
+        mir_alloc(sizeof(*reader));
+
+    reader->form = form;
+    reader->path = mir_strdup(path);
+    reader->fd = -1;
+    if (!scan(reader, err) || !sort_entries(reader, err) || !read_layout(reader, err) ||
+        !read_names(reader, err))
+        return false;
+    *out = mir_steal(&reader);
+    return true;
+}
+
+void bundle_reader_close(struct bundle_reader *reader)
+{
+    if (!reader)
+        return;
+    if (reader->fd >= 0)
+        (void)close(reader->fd);
+    bundle_names_release(&reader->names);
+    free(reader->entries);
+    free(reader->path);
+    free(reader);
+}
+
+/* ---- names ---- */
+
+const char *bundle_reader_path(const struct bundle_reader *reader)
+{
+    return reader->path;
+}
+
+size_t bundle_reader_image_count(const struct bundle_reader *reader)
+{
+    return reader->names.count;
+}
+
+const struct bundle_image *bundle_reader_image(const struct bundle_reader *reader, size_t i)
+{
+    return &reader->names.images[i];
+}
+
+static bool select_by_number(const struct bundle_reader *reader, const char *digits,
+                             const struct bundle_image **out, struct mir_error *err)
+{
+    uint64_t number;
+
+    if (!mir_parse_u64(mir_span_of(digits), BUNDLE_IMAGES_MAX, &number))
+        return mir_fail(err, MIR_E_USAGE, "%s: '@%s' is not a number of an image", reader->path,
+                        digits);
+    if (number >= reader->names.count)
+        return mir_fail(err, MIR_E_NOT_FOUND, "%s: no image @%" PRIu64 "; it has %zu", reader->path,
+                        number, reader->names.count);
+    *out = &reader->names.images[number];
+    return true;
+}
+
+static bool is_named(const struct bundle_image *image, const char *ref)
+{
+    return image->name && strcmp(image->name, ref) == 0;
+}
+
+/* "host/repo:tag" for the image "host/repo:tag@sha256:..." */
+static bool is_named_before_digest(const struct bundle_image *image, const char *ref)
+{
+    return image->name && mir_starts_with(image->name, ref) && image->name[strlen(ref)] == '@';
+}
+
+/* How many images match; *out is the first. */
+static size_t count_matches(const struct bundle_reader *reader, const char *ref,
+                            bool (*matches)(const struct bundle_image *, const char *),
+                            const struct bundle_image **out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < reader->names.count; i++) {
+        if (!matches(&reader->names.images[i], ref))
+            continue;
+        if (count == 0)
+            *out = &reader->names.images[i];
+        count++;
+    }
+    return count;
+}
+
+static bool not_found(const struct bundle_reader *reader, const char *ref, struct mir_error *err)
+{
+    char names[sizeof(err->hint)] = "";
+    size_t used = 0;
+
+    (void)mir_fail(err, MIR_E_NOT_FOUND, "%s: no image named %s", reader->path, ref);
+    for (size_t i = 0; i < reader->names.count && used < sizeof(names); i++) {
+        const char *name = reader->names.images[i].name;
+
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i == 0 ? "" : ", ",
+                                 name ? name : "(no name)");
+    }
+    if (reader->names.count == 0)
+        return mir_hint(err, "the bundle holds no image");
+    return mir_hint(err, "take one of its %zu: %s", reader->names.count, names);
+}
+
+bool bundle_reader_select(const struct bundle_reader *reader, const char *ref,
+                          const struct bundle_image **out, struct mir_error *err)
+{
+    const struct bundle_image *image = NULL;
+    size_t count;
+
+    if (ref[0] == '@')
+        return select_by_number(reader, ref + 1, out, err);
+    count = count_matches(reader, ref, is_named, &image);
+    if (count == 0)
+        count = count_matches(reader, ref, is_named_before_digest, &image);
+    if (count == 0)
+        return not_found(reader, ref, err);
+    if (count > 1) {
+        (void)mir_fail(err, MIR_E_CONFLICT, "%s: %zu images are named %s", reader->path, count,
+                       ref);
+        return mir_hint(err, "select one by its number: @0 is the first of index.json");
+    }
+    *out = image;
+    return true;
+}
+
+/* ---- blobs ---- */
+
+const struct bundle_entry *bundle_reader_entry(const struct bundle_reader *reader,
+                                               const struct img_digest *digest)
+{
+    struct bundle_entry key = {.blob = {.digest = *digest}};
+
+    if (reader->entry_count == 0)
+        return NULL;
+    return bsearch(&key, reader->entries, reader->entry_count, sizeof(key), compare_entries);
+}
+
+const struct bundle_blob *bundle_reader_find(const struct bundle_reader *reader,
+                                             const struct img_digest *digest)
+{
+    const struct bundle_entry *entry = bundle_reader_entry(reader, digest);
+
+    return entry ? &entry->blob : NULL;
+}
+
+static bool missing(const struct bundle_reader *reader, const struct img_digest *digest,
+                    struct mir_error *err)
+{
+    return mir_fail(err, MIR_E_NOT_FOUND, "%s: the blob %s is missing", reader->path, digest->text);
+}
+
+bool bundle_reader_open_blob(const struct bundle_reader *reader, const struct bundle_blob *blob,
+                             int *fd, uint64_t *offset, struct mir_error *err)
+{
+    const struct bundle_entry *entry = bundle_reader_entry(reader, &blob->digest);
+    int copy;
+
+    if (!entry)
+        return missing(reader, &blob->digest, err);
+    if (reader->form == BUNDLE_FORM_DIR) {
+        if (!bundle_dir_open_blob(reader, &blob->digest, fd, err))
+            return false;
+        *offset = 0;
+        return true;
+    }
+    copy = fcntl(reader->fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return mir_fail_errno(err, "%s: open blob %s", reader->path, blob->digest.text);
+    *fd = copy;
+    *offset = entry->offset;
+    return true;
+}
+
+static bool read_entry(const struct bundle_reader *reader, const struct bundle_entry *entry,
+                       uint64_t offset, void *data, size_t len, struct mir_error *err)
+{
+    auto_close int fd = -1;
+
+    if (reader->form == BUNDLE_FORM_TAR)
+        return mir_pread_full(reader->fd, data, len, entry->offset + offset, err);
+    return bundle_dir_open_blob(reader, &entry->blob.digest, &fd, err) &&
+           mir_pread_full(fd, data, len, offset, err);
+}
+
+bool bundle_reader_read(const struct bundle_reader *reader, const struct bundle_blob *blob,
+                        uint64_t offset, void *data, size_t len, struct mir_error *err)
+{
+    const struct bundle_entry *entry = bundle_reader_entry(reader, &blob->digest);
+    uint64_t end;
+
+    if (!entry)
+        return missing(reader, &blob->digest, err);
+    if (__builtin_add_overflow(offset, len, &end) || end > entry->blob.size)
+        return mir_fail(err, MIR_E_FORMAT,
+                        "%s: blob %s: %zu bytes at %" PRIu64 " are not all within its %" PRIu64
+                        " bytes",
+                        reader->path, blob->digest.text, len, offset, entry->blob.size);
+    if (!read_entry(reader, entry, offset, data, len, err))
+        return mir_context(err, "%s: blob %s", reader->path, blob->digest.text);
+    return true;
+}
+
+bool bundle_reader_load(const struct bundle_reader *reader, const struct img_digest *digest,
+                        size_t max, char **bytes, size_t *len, struct mir_error *err)
+{
+    auto_free char *data = NULL;
+    const struct bundle_entry *entry = bundle_reader_entry(reader, digest);
+    struct img_digest got;
+    size_t size;
+
+    if (!entry)
+        return missing(reader, digest, err);
+    if (entry->blob.size > max || !mir_size_from_u64(entry->blob.size, &size))
+        return mir_fail(err, MIR_E_LIMIT,
+                        "%s: blob %s: %" PRIu64 " bytes are over the limit of %zu", reader->path,
+                        digest->text, entry->blob.size, max);
+    data = mir_alloc(size + 1);
+    if (!read_entry(reader, entry, 0, data, size, err))
+        return mir_context(err, "%s: blob %s", reader->path, digest->text);
+    img_digest_of(img_digest_algo(digest), mir_span(data, size), &got);
+    if (!img_digest_check(digest, &got, err))
+        return mir_context(err, "%s", reader->path);
+    *len = size;
+    *bytes = mir_steal(&data);
+    return true;
+}

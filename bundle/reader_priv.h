@@ -1,0 +1,57 @@
+/*
+ * The two forms of a reader, and what they share. Private to bundle/. reader.c is the public side;
+ * reader_tar.c and reader_dir.c find out what is there.
+ *
+ * Threads: read-only once opened.
+ */
+#ifndef BUNDLE_READER_PRIV_H
+#define BUNDLE_READER_PRIV_H
+
+#include "bundle/bundle.h"
+#include "bundle/layout_priv.h"
+
+struct bundle_entry {
+    struct bundle_blob blob;
+    uint64_t offset; /* of its bytes in the tar; 0 in a directory */
+};
+
+/* A small file of the layout in the tar. */
+struct bundle_extent {
+    bool found;
+    uint64_t offset;
+    uint64_t size;
+};
+
+struct bundle_reader {
+    enum bundle_form form;
+    char *path;
+    int fd;                       /* the tar, or the directory */
+    struct bundle_entry *entries; /* sorted by digest */
+    size_t entry_count;
+    size_t entry_capacity;
+    struct bundle_names names;
+
+    /* BUNDLE_FORM_TAR */
+    struct bundle_extent layout, index;
+    bool has_docker_manifest; /* manifest.json: perhaps the archive of "docker save" */
+};
+
+/** Open the file and note where everything is. */
+MIR_MUST_CHECK bool bundle_tar_scan(struct bundle_reader *reader, struct mir_error *err);
+/** Open the directory and note what is there. */
+MIR_MUST_CHECK bool bundle_dir_scan(struct bundle_reader *reader, struct mir_error *err);
+
+/** Note a blob. MIR_E_LIMIT when there are too many. */
+MIR_MUST_CHECK bool bundle_reader_add(struct bundle_reader *reader, const struct img_digest *digest,
+                                      uint64_t size, uint64_t offset, struct mir_error *err);
+
+/** The entry of a digest, or NULL. */
+const struct bundle_entry *bundle_reader_entry(const struct bundle_reader *reader,
+                                               const struct img_digest *digest);
+
+/** Open a blob's file in a directory; it is a regular file. */
+MIR_MUST_CHECK bool bundle_dir_open_blob(const struct bundle_reader *reader,
+                                         const struct img_digest *digest, int *fd,
+                                         struct mir_error *err);
+
+#endif
