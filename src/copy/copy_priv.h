@@ -1,0 +1,152 @@
+/*
+ * What the files of this directory share: the operation itself, its images, tasks and workers.
+ */
+#ifndef COPY_COPY_PRIV_H
+#define COPY_COPY_PRIV_H
+
+#include "copy/copy.h"
+#include "copy/graph.h"
+#include "copy/queue.h"
+
+/* One image that was asked for. */
+struct copy_image {
+    char *asked; /* source with its transport, as the user wrote it */
+    struct img_ref source;
+    char *name;                 /* in a bundle, when it is not the formatted source; else NULL */
+    char *pinned;               /* source with its digest, once that is known */
+    struct img_platform *wants; /* platforms to take of an index; owned unless the options' */
+    size_t want_count;
+    bool owns_wants;
+    const char *cut; /* names the choice where it is not the options'; "" usually */
+    const struct copy_origin *origin;
+    struct img_ref destination; /* docker only; host NULL until it is known */
+    char *landing;              /* destination as text */
+    bool has_landing;           /* destination was given with the image */
+    struct copy_manifest *root; /* NULL until resolved */
+    char *platforms;            /* what an index was cut to, or NULL */
+    bool index_there;           /* an index of this digest stands at the destination */
+    enum copy_outcome outcome;
+    uint64_t bytes;
+    struct mir_error *error; /* owned; NULL while all is well */
+    struct copy_task *task;  /* docker: the push of the root */
+    size_t planned;          /* layout: place among the plan's images */
+};
+
+enum copy_task_kind {
+    COPY_TASK_BLOB,
+    COPY_TASK_MANIFEST,
+};
+
+enum copy_task_state {
+    COPY_TASK_WAITING,
+    COPY_TASK_DONE,
+    COPY_TASK_FAILED,
+};
+
+/* One thing to bring to one place. */
+struct copy_task {
+    enum copy_task_kind kind;
+    struct copy_blob *blob;
+    struct copy_manifest *manifest;
+    struct reg_repo repo;    /* docker: destination; interned strings */
+    const char *tag;         /* docker manifests: NULL means by digest; borrowed from an image */
+    struct copy_task *after; /* a blob task whose repository this one can mount from, or NULL */
+    bool moves;              /* the first of its blob: its bytes count */
+    /* Run time, under the scheduler's lock: */
+    enum copy_task_state state;
+    bool was_there; /* nothing had to be moved */
+    size_t waiting_for;
+    struct copy_task **dependents; /* hard: they fail with this one */
+    size_t dependent_count, dependent_capacity;
+    struct copy_task **followers; /* soft: they wait, and go on either way */
+    size_t follower_count, follower_capacity;
+    struct mir_error *error;             /* owned; NULL unless this very task failed */
+    const struct copy_task *failed_with; /* the task whose error this one inherited */
+};
+
+struct copy {
+    struct copy_options options;
+    struct copy_graph graph;
+    bool has_destination;
+    struct copy_place destination; /* kind LAYOUT, or DOCKER with name a reference or prefix */
+    struct copy_image **images;
+    size_t image_count, image_capacity;
+    struct mir_map *images_by_key; /* the same source to the same destination is one image */
+    bool has_many;                 /* some source stands for more than one image */
+    bool has_mapping;              /* some source came with its own destination */
+    size_t source_count;
+    struct bundle_reader **readers; /* opened sources, closed with the copy */
+    const struct copy_origin **reader_origins;
+    size_t reader_count, reader_capacity;
+
+    struct reg_client *source_client, *destination_client;
+    struct copy_worker **workers;
+    size_t worker_count;
+
+    struct copy_task **tasks;
+    size_t task_count, task_capacity;
+
+    struct bundle_plan *bundle_plan;
+    struct bundle_image *planned_images; /* borrowed by bundle_plan */
+    struct bundle_blob *planned_blobs;   /* borrowed by bundle_plan */
+    size_t planned_image_count, planned_blob_count;
+    struct bundle_writer *writer;
+    struct bundle_reader *standing; /* what stands under the destination's name, or NULL */
+
+    struct copy_queue queue;
+    pthread_mutex_t lock; /* tasks' run-time fields, image errors while workers run */
+    atomic_uint_least64_t moved;
+    struct copy_progress own_progress; /* used when the caller passed none */
+    struct copy_totals totals;
+};
+
+/* A thread with its doors. */
+struct copy_worker {
+    struct copy *copy;
+    struct reg_session *source, *destination;
+};
+
+static inline struct copy_progress *copy_progress_of(struct copy *copy)
+{
+    return copy->options.progress ? copy->options.progress : &copy->own_progress;
+}
+
+static inline bool copy_goes_to_registry(const struct copy *copy)
+{
+    return !copy->has_destination || copy->destination.kind == COPY_PLACE_DOCKER;
+}
+
+/** Record an image's failure; the first one stays. Locks. */
+void copy_image_fail(struct copy *copy, struct copy_image *image, const struct mir_error *err);
+
+/* resolve.c: sources to manifests, in parallel. */
+void copy_resolve(struct copy *copy);
+/** HEAD every manifest below an index that is at the destination; PRESENT when all are. */
+void copy_probe_indexes(struct copy *copy);
+/* land.c: the destination of every image (before anything is asked), and collisions (after). */
+MIR_MUST_CHECK bool copy_land(struct copy *copy, struct mir_error *err);
+MIR_MUST_CHECK bool copy_check_collisions(struct copy *copy, struct mir_error *err);
+/* check.c: which images are complete; sizes. */
+void copy_check(struct copy *copy);
+/* tasks.c, tasks_layout.c: what is to be done at the destination. */
+struct copy_task *copy_task_new(struct copy *copy, enum copy_task_kind kind);
+void copy_task_free(struct copy_task *task);
+void copy_tasks_for_registry(struct copy *copy);
+MIR_MUST_CHECK bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err);
+/* run.c */
+/** Run job(worker, task) for every task of the plan, with nothing else in the queue. */
+void copy_for_each_task(struct copy *copy, void (*job)(void *worker, void *task));
+/** Is this image to be copied: resolved, complete, and not at the destination? */
+static inline bool copy_image_is_planned(const struct copy_image *image)
+{
+    return image->outcome == COPY_OUTCOME_PLANNED && !image->error && image->root;
+}
+/* transfer.c: one task. */
+MIR_MUST_CHECK bool copy_transfer(struct copy_worker *worker, struct copy_task *task,
+                                  struct mir_error *err);
+/** Read a manifest from where it is, checked against digest. *out is the caller's. */
+MIR_MUST_CHECK bool copy_read_manifest(struct copy_worker *worker, const struct copy_origin *origin,
+                                       const char *reference, struct reg_manifest *out,
+                                       struct mir_error *err);
+
+#endif

@@ -1,0 +1,368 @@
+/*
+ * The first pass: every source becomes a digest, every digest a manifest, every manifest its
+ * children and blobs. Manifests are jobs of their own, so that the children of one index and the
+ * images of a long list are fetched side by side. What a manifest lacks is recorded in its node;
+ * whether an image is complete is decided afterwards (check.c).
+ *
+ * An image pinned by digest that the destination has already is not read at all: one HEAD tells.
+ * Asking pays only where something is there, so a few images are asked first.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "copy/copy_priv.h"
+
+#define PROBE_SAMPLE 4
+
+enum job_kind {
+    JOB_PROBE,
+    JOB_PROBE_INDEX,
+    JOB_IMAGE,
+    JOB_MANIFEST,
+};
+
+struct job {
+    enum job_kind kind;
+    struct copy_image *image;
+    struct copy_manifest *manifest;
+    const struct img_platform *wants; /* of the image that led here */
+    size_t want_count;
+    const char *cut;
+};
+
+static void push(struct copy *copy, struct job job)
+{
+    struct job *item = mir_alloc(sizeof(*item));
+
+    *item = job;
+    copy_queue_push(&copy->queue, item);
+}
+
+static bool stop_if_cancelled(const struct copy *copy, struct mir_error *err)
+{
+    if (!mir_is_cancelled(copy->options.cancel))
+        return true;
+    return mir_fail(err, MIR_E_CANCELLED, "stopped");
+}
+
+/* ---- reading one manifest into its node ---- */
+
+static bool is_blob_child(const struct img_descriptor *child)
+{
+    return child->media_type[0] != '\0' && !img_type_is_index(child->media_type) &&
+           !img_type_is_manifest(child->media_type) && !img_type_is_schema1(child->media_type);
+}
+
+static bool add_blob(struct copy *copy, struct copy_manifest *node,
+                     const struct img_descriptor *found, bool is_config, struct mir_error *err)
+{
+    struct copy_blob *blob;
+
+    if (!is_config && img_type_is_nondistributable(found->media_type) &&
+        !copy->options.nondistributable)
+        return true;
+    if (!copy_graph_blob(&copy->graph, found, node->origin, is_config, &blob, err))
+        return false;
+    node->blobs[node->blob_count++] = blob;
+    return true;
+}
+
+static bool add_image_blobs(struct copy *copy, struct copy_manifest *node,
+                            const struct img_manifest *manifest, struct mir_error *err)
+{
+    node->blobs = mir_alloc_array(manifest->layer_count + 1, sizeof(struct copy_blob *));
+    if (!add_blob(copy, node, &manifest->config, true, err))
+        return false;
+    for (size_t i = 0; i < manifest->layer_count; i++)
+        if (!add_blob(copy, node, &manifest->layers[i], false, err))
+            return false;
+    return true;
+}
+
+static void add_child(struct copy *copy, struct copy_manifest *node, const struct job *job,
+                      const struct img_descriptor *child)
+{
+    struct copy_child *entry = &node->children[node->child_count++];
+    bool is_new;
+
+    entry->manifest = copy_graph_manifest(&copy->graph, &child->digest, job->cut, node->origin,
+                                          node->depth + 1, &is_new);
+    entry->size = child->size;
+    entry->has_platform = child->has_platform;
+    entry->platform = child->platform;
+    if (is_new)
+        push(copy, (struct job){.kind = JOB_MANIFEST,
+                                .manifest = entry->manifest,
+                                .wants = job->wants,
+                                .want_count = job->want_count,
+                                .cut = job->cut});
+}
+
+static bool add_children(struct copy *copy, struct copy_manifest *node, const struct job *job,
+                         const struct img_manifest *index, struct mir_error *err)
+{
+    auto_free bool *keep = mir_alloc_array(index->child_count, sizeof(*keep));
+
+    if (node->depth >= IMG_NESTING_MAX && index->child_count > 0)
+        return mir_fail(err, MIR_E_LIMIT, "index %s is nested deeper than %d levels",
+                        node->digest.text, IMG_NESTING_MAX);
+    img_manifest_select(index, job->wants, job->want_count, keep);
+    node->children = mir_alloc_array(index->child_count, sizeof(*node->children));
+    node->blobs = mir_alloc_array(index->child_count, sizeof(struct copy_blob *));
+    for (size_t i = 0; i < index->child_count; i++) {
+        if (!keep[i]) {
+            node->is_sparse = true;
+        } else if (is_blob_child(&index->children[i])) {
+            if (!add_blob(copy, node, &index->children[i], false, err))
+                return false;
+        } else {
+            add_child(copy, node, job, &index->children[i]);
+        }
+    }
+    return true;
+}
+
+/* Take over what arrived for a node that is new, and go on with what it refers to. */
+static bool fill(struct copy *copy, struct copy_manifest *node, const struct job *job,
+                 struct reg_manifest *got, struct mir_error *err)
+{
+    auto_manifest view = {0};
+
+    if (!img_manifest_parse(mir_span(got->bytes, got->len), got->media_type, &view, err))
+        return mir_context(err, "manifest %s", node->digest.text);
+    node->len = got->len;
+    node->bytes = mir_steal(&got->bytes);
+    node->media_type = copy_graph_word(&copy->graph, view.media_type);
+    node->is_index = view.kind == IMG_MANIFEST_KIND_INDEX;
+    switch (view.kind) {
+    case IMG_MANIFEST_KIND_IMAGE:
+        return add_image_blobs(copy, node, &view, err);
+    case IMG_MANIFEST_KIND_INDEX:
+        return add_children(copy, node, job, &view, err);
+    }
+    return true;
+}
+
+static void record(struct copy_manifest *node, const struct mir_error *err)
+{
+    node->error = mir_alloc(sizeof(*node->error));
+    *node->error = *err;
+}
+
+static void load_node(struct copy_worker *worker, struct copy_manifest *node, const struct job *job)
+{
+    struct mir_error err = MIR_ERROR_INIT;
+    struct reg_manifest got = {0};
+
+    if (!stop_if_cancelled(worker->copy, &err) ||
+        !copy_read_manifest(worker, node->origin, node->digest.text, &got, &err) ||
+        !fill(worker->copy, node, job, &got, &err))
+        record(node, &err);
+    reg_manifest_release(&got);
+}
+
+/* ---- one image ---- */
+
+static void set_pinned(struct copy_image *image)
+{
+    free(image->pinned);
+    image->pinned = img_ref_format(&image->source);
+}
+
+/* Ask for a tag, once; the digest is what counts from then on. */
+static bool resolve_tag(struct copy_worker *worker, const struct job *job, struct mir_error *err)
+{
+    struct copy_image *image = job->image;
+    struct copy *copy = worker->copy;
+    struct reg_manifest got = {0};
+    bool is_new;
+
+    if (!copy_read_manifest(worker, image->origin, image->source.tag, &got, err))
+        return false;
+    image->source.digest = got.digest;
+    image->source.has_digest = true;
+    set_pinned(image);
+    image->root =
+        copy_graph_manifest(&copy->graph, &got.digest, image->cut, image->origin, 0, &is_new);
+    if (is_new && !fill(copy, image->root, job, &got, err)) {
+        record(image->root, err);
+        mir_error_clear(err);
+    }
+    reg_manifest_release(&got);
+    return true;
+}
+
+static void resolve_image(struct copy_worker *worker, const struct job *job)
+{
+    struct copy_image *image = job->image;
+    struct copy *copy = worker->copy;
+    struct mir_error err = MIR_ERROR_INIT;
+    bool is_new;
+
+    if (!stop_if_cancelled(copy, &err)) {
+        copy_image_fail(copy, image, &err);
+        return;
+    }
+    if (image->source.has_digest) {
+        image->root = copy_graph_manifest(&copy->graph, &image->source.digest, image->cut,
+                                          image->origin, 0, &is_new);
+        if (is_new)
+            load_node(worker, image->root, job);
+    } else if (!resolve_tag(worker, job, &err)) {
+        copy_image_fail(copy, image, &err);
+    }
+    atomic_fetch_add(&copy_progress_of(copy)->images_done, 1);
+}
+
+/* ---- is it there already? ---- */
+
+static bool can_probe(const struct copy_image *image)
+{
+    return image->source.has_digest && image->destination.host && !image->error;
+}
+
+/* An index may stand there without all its children (registries that allow it keep what
+ * --platform took), so only a plain manifest proves by itself that the image is whole. */
+static bool is_whole(const char *media_type)
+{
+    return media_type[0] != '\0' && !img_type_is_index(media_type);
+}
+
+/* A failure here only costs the short cut: the push meets it again and reports it. */
+static bool find(struct copy_worker *worker, const struct img_ref *to, const char *reference,
+                 const struct img_digest *digest, struct reg_found *found)
+{
+    const struct reg_repo repo = {.host = to->host, .name = to->repo};
+    struct mir_error err = MIR_ERROR_INIT;
+
+    return reg_manifest_find(worker->destination, &repo, reference, found, &err) &&
+           found->is_there && img_digest_equal(&found->digest, digest);
+}
+
+static void probe(struct copy_worker *worker, struct copy_image *image)
+{
+    const struct img_ref *to = &image->destination;
+    const char *digest = image->source.digest.text;
+    struct reg_found found;
+
+    if (!find(worker, to, to->tag ? to->tag : digest, &image->source.digest, &found))
+        return;
+    if (is_whole(found.media_type))
+        image->outcome = COPY_OUTCOME_PRESENT;
+    else
+        image->index_there = true;
+}
+
+static bool is_below_there(struct copy_worker *worker, const struct img_ref *to,
+                           const struct copy_manifest *index)
+{
+    struct reg_found found;
+
+    for (size_t i = 0; i < index->child_count; i++) {
+        const struct copy_manifest *child = index->children[i].manifest;
+
+        if (!find(worker, to, child->digest.text, &child->digest, &found))
+            return false;
+        if (child->is_index && !is_below_there(worker, to, child))
+            return false;
+    }
+    return true;
+}
+
+static void probe_index(struct copy_worker *worker, struct copy_image *image)
+{
+    if (is_below_there(worker, &image->destination, image->root))
+        image->outcome = COPY_OUTCOME_PRESENT;
+}
+
+/* ---- the pass ---- */
+
+static void run_job(void *context, void *item)
+{
+    struct copy_worker *worker = context;
+    struct job *job = item;
+
+    switch (job->kind) {
+    case JOB_PROBE:
+        probe(worker, job->image);
+        break;
+    case JOB_PROBE_INDEX:
+        probe_index(worker, job->image);
+        break;
+    case JOB_IMAGE:
+        resolve_image(worker, job);
+        break;
+    case JOB_MANIFEST:
+        load_node(worker, job->manifest, job);
+        break;
+    }
+    free(job);
+}
+
+static void run(struct copy *copy)
+{
+    copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, run_job);
+}
+
+/* Ask for the images from first on, at most limit of them; returns how many are there. */
+static size_t probe_some(struct copy *copy, size_t first, size_t limit, size_t *asked)
+{
+    size_t there = 0;
+
+    *asked = first;
+    for (size_t n = 0; *asked < copy->image_count && n < limit; (*asked)++) {
+        if (!can_probe(copy->images[*asked]))
+            continue;
+        push(copy, (struct job){.kind = JOB_PROBE, .image = copy->images[*asked]});
+        n++;
+    }
+    run(copy);
+    for (size_t i = first; i < *asked; i++)
+        there += copy->images[i]->outcome == COPY_OUTCOME_PRESENT;
+    return there;
+}
+
+static void probe_destination(struct copy *copy)
+{
+    size_t asked;
+    size_t sample = copy->options.dry_run ? SIZE_MAX : PROBE_SAMPLE;
+
+    if (probe_some(copy, 0, sample, &asked) > 0)
+        (void)probe_some(copy, asked, SIZE_MAX, &asked);
+}
+
+static void push_image(struct copy *copy, struct copy_image *image)
+{
+    push(copy, (struct job){.kind = JOB_IMAGE,
+                            .image = image,
+                            .wants = image->wants,
+                            .want_count = image->want_count,
+                            .cut = image->cut});
+}
+
+void copy_resolve(struct copy *copy)
+{
+    struct copy_progress *progress = copy_progress_of(copy);
+
+    atomic_store(&progress->images, copy->image_count);
+    if (copy->destination_client)
+        probe_destination(copy);
+    for (size_t i = 0; i < copy->image_count; i++) {
+        struct copy_image *image = copy->images[i];
+
+        if (image->outcome == COPY_OUTCOME_PLANNED && !image->error)
+            push_image(copy, image);
+    }
+    run(copy);
+}
+
+void copy_probe_indexes(struct copy *copy)
+{
+    for (size_t i = 0; i < copy->image_count; i++) {
+        struct copy_image *image = copy->images[i];
+
+        if (copy_image_is_planned(image) && image->index_there)
+            push(copy, (struct job){.kind = JOB_PROBE_INDEX, .image = image});
+    }
+    run(copy);
+}

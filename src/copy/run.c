@@ -1,0 +1,274 @@
+/*
+ * Doing what the plan says: tasks become jobs when what they wait for is done, large blobs first;
+ * what cannot be done fails what depends on it and nothing else. At the end every image is copied
+ * or has an error, and a layout is committed without the images that are not complete.
+ */
+#include "base/mem.h"
+#include "copy/copy_priv.h"
+
+/* ---- scheduling; the copy's lock is held in all of these ---- */
+
+static void fail_dependents(struct copy_task *task, const struct copy_task *cause);
+
+static void mark_failed(struct copy_task *task, const struct copy_task *cause)
+{
+    if (task->state != COPY_TASK_WAITING)
+        return;
+    task->state = COPY_TASK_FAILED;
+    task->failed_with = cause;
+    fail_dependents(task, cause);
+}
+
+static void fail_dependents(struct copy_task *task, const struct copy_task *cause)
+{
+    for (size_t i = 0; i < task->dependent_count; i++)
+        mark_failed(task->dependents[i], cause);
+}
+
+static void release_one(struct copy *copy, struct copy_task *task)
+{
+    task->waiting_for--;
+    if (task->waiting_for == 0 && task->state == COPY_TASK_WAITING)
+        copy_queue_push(&copy->queue, task);
+}
+
+static void finish_task(struct copy *copy, struct copy_task *task, const struct mir_error *err)
+{
+    (void)pthread_mutex_lock(&copy->lock);
+    if (err->code == MIR_OK) {
+        task->state = COPY_TASK_DONE;
+        for (size_t i = 0; i < task->dependent_count; i++)
+            release_one(copy, task->dependents[i]);
+    } else {
+        task->error = mir_alloc(sizeof(*task->error));
+        *task->error = *err;
+        mark_failed(task, task);
+    }
+    for (size_t i = 0; i < task->follower_count; i++)
+        release_one(copy, task->followers[i]);
+    (void)pthread_mutex_unlock(&copy->lock);
+}
+
+/* ---- running ---- */
+
+static void do_task(void *context, void *item)
+{
+    struct copy_worker *worker = context;
+    struct copy_task *task = item;
+    struct mir_error err = MIR_ERROR_INIT;
+
+    if (!copy_transfer(worker, task, &err))
+        mir_log(worker->copy->options.sink, MIR_LEVEL_DEBUG, "%s", err.text);
+    if (task->kind == COPY_TASK_BLOB && task->moves)
+        atomic_fetch_add(&copy_progress_of(worker->copy)->blobs_done, 1);
+    finish_task(worker->copy, task, &err);
+}
+
+static uint64_t size_of(const struct copy_task *task)
+{
+    return task->kind == COPY_TASK_BLOB ? task->blob->size : task->manifest->len;
+}
+
+static int by_size_down(const void *a, const void *b)
+{
+    const struct copy_task *const *left = a, *const *right = b;
+    uint64_t left_size = size_of(*left), right_size = size_of(*right);
+
+    return left_size > right_size ? -1 : left_size < right_size;
+}
+
+void copy_for_each_task(struct copy *copy, void (*job)(void *worker, void *task))
+{
+    for (size_t i = 0; i < copy->task_count; i++)
+        copy_queue_push(&copy->queue, copy->tasks[i]);
+    copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, job);
+}
+
+static void count_work(struct copy *copy)
+{
+    struct copy_progress *progress = copy_progress_of(copy);
+
+    for (size_t i = 0; i < copy->task_count; i++) {
+        const struct copy_task *task = copy->tasks[i];
+
+        if (copy->writer && task->kind == COPY_TASK_MANIFEST)
+            atomic_fetch_add(&progress->bytes, task->manifest->len);
+        if (task->kind != COPY_TASK_BLOB || !task->moves)
+            continue;
+        atomic_fetch_add(&progress->blobs, 1);
+        atomic_fetch_add(&progress->bytes, task->blob->size);
+    }
+    atomic_store(&progress->phase, COPY_PHASE_MOVE);
+}
+
+/* Queue what waits for nothing, then let the workers run it, and what it releases, dry. */
+static void run_tasks(struct copy *copy)
+{
+    qsort(copy->tasks, copy->task_count, sizeof(struct copy_task *), by_size_down);
+    count_work(copy);
+    for (size_t i = 0; i < copy->task_count; i++)
+        if (copy->tasks[i]->waiting_for == 0)
+            copy_queue_push(&copy->queue, copy->tasks[i]);
+    copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, do_task);
+}
+
+/* ---- the end of a copy into a registry ---- */
+
+static void settle_registry_images(struct copy *copy)
+{
+    for (size_t i = 0; i < copy->image_count; i++) {
+        struct copy_image *image = copy->images[i];
+
+        if (!image->task)
+            continue;
+        if (image->task->state == COPY_TASK_DONE)
+            image->outcome = COPY_OUTCOME_COPIED;
+        else
+            copy_image_fail(copy, image, image->task->failed_with->error);
+    }
+}
+
+/* ---- the end of a copy into a layout ---- */
+
+struct layout_check {
+    const struct copy_task *const *task_of; /* by place in the plan */
+    const struct mir_error *error;          /* the first of the image at hand */
+    bool moved;
+    bool *keep; /* by place in the plan */
+};
+
+static void check_place(struct layout_check *check, size_t planned)
+{
+    const struct copy_task *task = check->task_of[planned];
+
+    if (task->state != COPY_TASK_DONE && !check->error)
+        check->error = task->failed_with->error;
+    check->moved |= !task->was_there;
+}
+
+static void check_manifest(void *ctx, struct copy_manifest *manifest)
+{
+    check_place(ctx, manifest->planned);
+}
+
+static void check_blob(void *ctx, struct copy_blob *blob)
+{
+    check_place(ctx, blob->planned);
+}
+
+static void keep_manifest(void *ctx, struct copy_manifest *manifest)
+{
+    ((struct layout_check *)ctx)->keep[manifest->planned] = true;
+}
+
+static void keep_blob(void *ctx, struct copy_blob *blob)
+{
+    ((struct layout_check *)ctx)->keep[blob->planned] = true;
+}
+
+static void settle_layout_image(struct copy *copy, struct copy_image *image,
+                                struct layout_check *check)
+{
+    const struct copy_visitor look = {.manifest = check_manifest, .blob = check_blob, .ctx = check};
+    const struct copy_visitor keep = {.manifest = keep_manifest, .blob = keep_blob, .ctx = check};
+
+    check->error = NULL;
+    check->moved = false;
+    copy_graph_begin_walk(&copy->graph);
+    copy_graph_walk(&copy->graph, image->root, &look);
+    if (check->error) {
+        copy_image_fail(copy, image, check->error);
+        return;
+    }
+    copy_graph_begin_walk(&copy->graph);
+    copy_graph_walk(&copy->graph, image->root, &keep);
+    image->outcome = check->moved ? COPY_OUTCOME_COPIED : COPY_OUTCOME_PRESENT;
+}
+
+/* Nothing was committed: no image is there, whatever its files had come to. */
+static void forget_images(struct copy *copy)
+{
+    struct mir_error err = MIR_ERROR_INIT;
+
+    (void)mir_fail(&err, MIR_E_CANCELLED, "stopped");
+    for (size_t i = 0; i < copy->image_count; i++)
+        if (copy->images[i]->outcome != COPY_OUTCOME_FAILED)
+            copy_image_fail(copy, copy->images[i], &err);
+}
+
+/* Commit what is complete, without the images that are not. */
+static bool finish_layout(struct copy *copy, struct mir_error *err)
+{
+    auto_free const struct copy_task **task_of =
+        mir_alloc_array(copy->planned_blob_count, sizeof(struct copy_task *));
+    auto_free bool *keep_blobs = mir_alloc_array(copy->planned_blob_count, sizeof(bool));
+    auto_free bool *keep_images = mir_alloc_array(copy->planned_image_count, sizeof(bool));
+    struct layout_check check = {.task_of = task_of, .keep = keep_blobs};
+    size_t kept = 0, dropped = 0;
+
+    for (size_t i = 0; i < copy->task_count; i++)
+        task_of[copy->tasks[i]->kind == COPY_TASK_BLOB ? copy->tasks[i]->blob->planned
+                                                       : copy->tasks[i]->manifest->planned] =
+            copy->tasks[i];
+    for (size_t i = 0; i < copy->image_count; i++) {
+        struct copy_image *image = copy->images[i];
+
+        if (!copy_image_is_planned(image))
+            continue;
+        settle_layout_image(copy, image, &check);
+        keep_images[image->planned] = !image->error;
+        kept += !image->error;
+        dropped += image->error != NULL;
+    }
+    if (kept == 0 || (dropped > 0 && mir_is_cancelled(copy->options.cancel))) {
+        bundle_writer_abort(mir_steal(&copy->writer));
+        forget_images(copy);
+        return true;
+    }
+    if (dropped > 0 && !bundle_writer_drop(copy->writer, keep_images, keep_blobs, err))
+        return false;
+    return bundle_writer_commit(mir_steal(&copy->writer), err);
+}
+
+static bool run_layout(struct copy *copy, struct mir_error *err)
+{
+    if (copy->planned_image_count == 0)
+        return true;
+    if (!bundle_writer_begin(copy->destination.path, copy->destination.form, copy->bundle_plan,
+                             &copy->writer, err))
+        return false;
+    run_tasks(copy);
+    atomic_store(&copy_progress_of(copy)->phase, COPY_PHASE_FINISH);
+    return finish_layout(copy, err);
+}
+
+/* ---- the verdict ---- */
+
+bool copy_verdict(const struct copy *copy, struct mir_error *err)
+{
+    struct copy_totals totals;
+
+    copy_get_totals(copy, &totals);
+    if (totals.failed == 0)
+        return true;
+    if (mir_is_cancelled(copy->options.cancel))
+        return mir_fail(err, MIR_E_CANCELLED, "stopped before everything was copied");
+    if (totals.failed < totals.images)
+        return mir_fail(err, MIR_E_PARTIAL, "%zu of %zu images are missing at the destination",
+                        totals.failed, totals.images);
+    return mir_fail(err, MIR_E_NOT_FOUND,
+                    totals.images == 1 ? "nothing was copied" : "none of the %zu images was copied",
+                    totals.images);
+}
+
+bool copy_run(struct copy *copy, struct mir_error *err)
+{
+    if (copy_goes_to_registry(copy)) {
+        run_tasks(copy);
+        settle_registry_images(copy);
+    } else if (!run_layout(copy, err)) {
+        return mir_context(err, "%s", copy->destination.text);
+    }
+    copy->totals.bytes_moved = atomic_load(&copy->moved);
+    return copy_verdict(copy, err);
+}

@@ -1,0 +1,124 @@
+/*
+ * What has to be done at a registry: a task for each blob in each repository that needs it, and one
+ * for each manifest and tag. A manifest waits for what it refers to; a blob in a second repository
+ * of a host waits for the first, because it can then be mounted.
+ */
+#include "base/mem.h"
+#include "copy/copy_priv.h"
+
+struct builder {
+    struct copy *copy;
+    struct mir_map *by_key;        /* "HOST/REPO DIGEST[:TAG]" -> task */
+    struct mir_map *first_on_host; /* "HOST DIGEST" -> blob task */
+};
+
+struct copy_task *copy_task_new(struct copy *copy, enum copy_task_kind kind)
+{
+    struct copy_task *task = mir_alloc(sizeof(*task));
+
+    task->kind = kind;
+    mir_grow(&copy->tasks, copy->task_count, &copy->task_capacity, sizeof(*copy->tasks));
+    copy->tasks[copy->task_count++] = task;
+    return task;
+}
+
+void copy_task_free(struct copy_task *task)
+{
+    free(task->dependents);
+    free(task->followers);
+    free(task->error);
+    free(task);
+}
+
+static void depend(struct copy_task *task, struct copy_task *on)
+{
+    mir_grow(&on->dependents, on->dependent_count, &on->dependent_capacity,
+             sizeof(*on->dependents));
+    on->dependents[on->dependent_count++] = task;
+    task->waiting_for++;
+}
+
+static void follow(struct copy_task *task, struct copy_task *first)
+{
+    mir_grow(&first->followers, first->follower_count, &first->follower_capacity,
+             sizeof(*first->followers));
+    first->followers[first->follower_count++] = task;
+    task->after = first;
+    task->waiting_for++;
+}
+
+static struct copy_task *blob_task(struct builder *builder, struct copy_blob *blob,
+                                   const struct reg_repo *repo)
+{
+    auto_free char *key = mir_format("%s/%s %s", repo->host, repo->name, blob->digest.text);
+    auto_free char *host_key = mir_format("%s %s", repo->host, blob->digest.text);
+    struct copy_task *task = mir_map_find(builder->by_key, mir_span_of(key));
+    struct copy_task *first = mir_map_find(builder->first_on_host, mir_span_of(host_key));
+
+    if (task)
+        return task;
+    task = copy_task_new(builder->copy, COPY_TASK_BLOB);
+    task->blob = blob;
+    task->repo = *repo;
+    mir_map_set(builder->by_key, mir_span_of(key), task);
+    if (first) {
+        follow(task, first);
+    } else {
+        task->moves = true;
+        mir_map_set(builder->first_on_host, mir_span_of(host_key), task);
+    }
+    return task;
+}
+
+/* Depth is bounded: copy_check() has walked every manifest that comes here. */
+static struct copy_task *manifest_task(struct builder *builder, struct copy_manifest *manifest,
+                                       const struct reg_repo *repo, const char *tag)
+{
+    auto_free char *key =
+        mir_format("%s/%s %s:%s", repo->host, repo->name, manifest->digest.text, tag ? tag : "");
+    struct copy_task *task = mir_map_find(builder->by_key, mir_span_of(key));
+
+    if (task)
+        return task;
+    task = copy_task_new(builder->copy, COPY_TASK_MANIFEST);
+    task->manifest = manifest;
+    task->repo = *repo;
+    task->tag = tag;
+    mir_map_set(builder->by_key, mir_span_of(key), task);
+    for (size_t i = 0; i < manifest->blob_count; i++)
+        depend(task, blob_task(builder, manifest->blobs[i], repo));
+    for (size_t i = 0; i < manifest->child_count; i++)
+        depend(task, manifest_task(builder, manifest->children[i].manifest, repo, NULL));
+    return task;
+}
+
+static void count_requests(struct copy *copy)
+{
+    for (size_t i = 0; i < copy->task_count; i++) {
+        const struct copy_task *task = copy->tasks[i];
+
+        if (task->kind == COPY_TASK_MANIFEST || !task->moves)
+            copy->totals.requests += 1;
+        else
+            copy->totals.requests += task->blob->origin->reader ? 2 : 3;
+    }
+}
+
+void copy_tasks_for_registry(struct copy *copy)
+{
+    auto_map *by_key = mir_map_new();
+    auto_map *first_on_host = mir_map_new();
+    struct builder builder = {.copy = copy, .by_key = by_key, .first_on_host = first_on_host};
+
+    for (size_t i = 0; i < copy->image_count; i++) {
+        struct copy_image *image = copy->images[i];
+        const struct img_ref *to = &image->destination;
+        struct reg_repo repo;
+
+        if (!copy_image_is_planned(image) || !to->host)
+            continue;
+        repo = copy_graph_repo(&copy->graph, to->host, to->repo)->repo;
+        image->task = manifest_task(&builder, image->root, &repo, to->tag);
+    }
+    count_requests(copy);
+}

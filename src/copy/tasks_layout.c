@@ -1,0 +1,198 @@
+/*
+ * What has to be done for a bundle or a layout directory: its plan, and a task for every file in
+ * it. The order of files is fixed here: images by name, then manifests, configs, layers, each in
+ * order of first use; so the same images give the same bytes however they were asked for.
+ */
+#include "base/mem.h"
+#include "copy/copy_priv.h"
+
+struct files {
+    struct copy_manifest **manifests;
+    size_t manifest_count, manifest_capacity;
+    struct copy_blob **configs;
+    size_t config_count, config_capacity;
+    struct copy_blob **layers;
+    size_t layer_count, layer_capacity;
+};
+
+static void files_release(struct files *files)
+{
+    free(files->manifests);
+    free(files->configs);
+    free(files->layers);
+}
+
+static void collect_manifest(void *ctx, struct copy_manifest *manifest)
+{
+    struct files *files = ctx;
+
+    mir_grow(&files->manifests, files->manifest_count, &files->manifest_capacity,
+             sizeof(struct copy_manifest *));
+    files->manifests[files->manifest_count++] = manifest;
+}
+
+static void collect_blob(void *ctx, struct copy_blob *blob)
+{
+    struct files *files = ctx;
+
+    if (blob->is_config) {
+        mir_grow(&files->configs, files->config_count, &files->config_capacity,
+                 sizeof(struct copy_blob *));
+        files->configs[files->config_count++] = blob;
+    } else {
+        mir_grow(&files->layers, files->layer_count, &files->layer_capacity,
+                 sizeof(struct copy_blob *));
+        files->layers[files->layer_count++] = blob;
+    }
+}
+
+static const char *bundle_name(const struct copy_image *image)
+{
+    return image->name ? image->name : image->pinned;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct copy_image *const *left = a, *const *right = b;
+
+    return strcmp(bundle_name(*left), bundle_name(*right));
+}
+
+/* The images to be written, sorted, each name once. */
+static struct copy_image **sorted_images(struct copy *copy, size_t *count)
+{
+    struct copy_image **images = mir_alloc_array(copy->image_count, sizeof(struct copy_image *));
+    size_t found = 0, kept = 0;
+
+    for (size_t i = 0; i < copy->image_count; i++)
+        if (copy_image_is_planned(copy->images[i]))
+            images[found++] = copy->images[i];
+    qsort(images, found, sizeof(struct copy_image *), by_name);
+    for (size_t i = 0; i < found; i++) {
+        if (kept == 0 || strcmp(bundle_name(images[kept - 1]), bundle_name(images[i])) != 0)
+            images[kept++] = images[i];
+        images[i]->planned = kept - 1;
+    }
+    *count = kept;
+    return images;
+}
+
+static void collect(struct copy *copy, struct copy_image *const *images, size_t count,
+                    struct files *files)
+{
+    const struct copy_visitor visitor = {
+        .manifest = collect_manifest, .blob = collect_blob, .ctx = files};
+
+    copy_graph_begin_walk(&copy->graph);
+    for (size_t i = 0; i < count; i++)
+        copy_graph_walk(&copy->graph, images[i]->root, &visitor);
+}
+
+struct layout {
+    struct bundle_blob *blobs;
+    size_t count;
+    struct mir_map *by_digest; /* -> &blobs[i], so that no digest is laid out twice */
+};
+
+/* The place of a digest in the plan; *is_new when this call made it. */
+static size_t place(struct layout *layout, const struct img_digest *digest, uint64_t size,
+                    bool *is_new)
+{
+    struct bundle_blob *known = mir_map_find(layout->by_digest, mir_span_of(digest->text));
+
+    *is_new = !known;
+    if (!known) {
+        known = &layout->blobs[layout->count++];
+        *known = (struct bundle_blob){.digest = *digest, .size = size};
+        mir_map_set(layout->by_digest, mir_span_of(digest->text), known);
+    }
+    return (size_t)(known - layout->blobs);
+}
+
+static void place_blob(struct copy *copy, struct layout *layout, struct copy_blob *blob)
+{
+    bool is_new;
+
+    blob->planned = place(layout, &blob->digest, blob->size, &is_new);
+    if (is_new) {
+        struct copy_task *task = copy_task_new(copy, COPY_TASK_BLOB);
+
+        task->blob = blob;
+        task->moves = true;
+    }
+}
+
+static void place_files(struct copy *copy, struct layout *layout, const struct files *files)
+{
+    for (size_t i = 0; i < files->manifest_count; i++) {
+        struct copy_manifest *manifest = files->manifests[i];
+        bool is_new;
+
+        manifest->planned = place(layout, &manifest->digest, manifest->len, &is_new);
+        if (is_new)
+            copy_task_new(copy, COPY_TASK_MANIFEST)->manifest = manifest;
+    }
+    for (size_t i = 0; i < files->config_count; i++)
+        place_blob(copy, layout, files->configs[i]);
+    for (size_t i = 0; i < files->layer_count; i++)
+        place_blob(copy, layout, files->layers[i]);
+}
+
+static void name_images(struct copy *copy, struct copy_image *const *images, size_t count)
+{
+    copy->planned_images = mir_alloc_array(count, sizeof(*copy->planned_images));
+    copy->planned_image_count = count;
+    for (size_t i = 0; i < count; i++)
+        copy->planned_images[i] = (struct bundle_image){.name = bundle_name(images[i]),
+                                                        .media_type = images[i]->root->media_type,
+                                                        .digest = images[i]->root->digest,
+                                                        .size = images[i]->root->len,
+                                                        .platforms = images[i]->platforms};
+}
+
+static void count_fetches(struct copy *copy)
+{
+    for (size_t i = 0; i < copy->task_count; i++) {
+        const struct copy_task *task = copy->tasks[i];
+        const struct img_digest *digest =
+            task->kind == COPY_TASK_BLOB ? &task->blob->digest : &task->manifest->digest;
+        const struct bundle_blob *there =
+            copy->standing ? bundle_reader_find(copy->standing, digest) : NULL;
+
+        if (there)
+            copy->totals.bytes_present += there->size;
+        else if (task->kind == COPY_TASK_BLOB && !task->blob->origin->reader)
+            copy->totals.requests++;
+    }
+}
+
+static void count_disk(struct copy *copy)
+{
+    copy->totals.disk = copy->destination.form == BUNDLE_FORM_TAR
+                            ? bundle_plan_bytes(copy->bundle_plan)
+                            : copy->totals.bytes - copy->totals.bytes_present;
+}
+
+bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err)
+{
+    __attribute__((cleanup(files_release))) struct files files = {0};
+    auto_free struct copy_image **images = NULL;
+    auto_map *by_digest = mir_map_new();
+    struct layout layout = {.by_digest = by_digest};
+    size_t count;
+
+    images = sorted_images(copy, &count);
+    collect(copy, images, count, &files);
+    layout.blobs = mir_alloc_array(files.manifest_count + files.config_count + files.layer_count,
+                                   sizeof(*layout.blobs));
+    place_files(copy, &layout, &files);
+    copy->planned_blobs = layout.blobs;
+    copy->planned_blob_count = layout.count;
+    name_images(copy, images, count);
+    if (!bundle_plan_new(copy->planned_images, count, copy->planned_blobs, layout.count,
+                         copy->options.epoch, &copy->bundle_plan, err))
+        return false;
+    count_fetches(copy);
+    count_disk(copy);
+    return true;
+}

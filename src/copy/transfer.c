@@ -1,0 +1,258 @@
+/*
+ * One task of a copy: bring one blob or manifest to where it belongs. Bytes go from the socket (or
+ * the source file) straight to their place; they are hashed on the way and never kept whole.
+ */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "copy/copy_priv.h"
+
+#define CHUNK_BYTES (1u << 20)
+
+/* ---- progress ---- */
+
+/* Bytes on their way. Negative takes back what a failed try had counted. */
+static void show_bytes(struct copy *copy, int64_t bytes)
+{
+    atomic_fetch_add(&copy_progress_of(copy)->bytes_done, (uint64_t)bytes);
+}
+
+/* Bytes that came from a source, not from what stood at the destination. */
+static void count_bytes(struct copy *copy, int64_t bytes)
+{
+    show_bytes(copy, bytes);
+    atomic_fetch_add(&copy->moved, (uint64_t)bytes);
+}
+
+static void relay_moved(void *ctx, int64_t bytes)
+{
+    count_bytes(ctx, bytes);
+}
+
+static void count_there(struct copy *copy, struct copy_task *task)
+{
+    if (task->kind != COPY_TASK_BLOB)
+        return;
+    task->was_there = true;
+    if (task->moves)
+        atomic_fetch_add(&copy_progress_of(copy)->bytes_done, task->blob->size);
+}
+
+/* ---- manifests ---- */
+
+static bool read_from_layout(struct bundle_reader *reader, const char *reference,
+                             struct reg_manifest *out, struct mir_error *err)
+{
+    struct img_digest digest;
+
+    if (!img_digest_parse(mir_span_of(reference), &digest, err) ||
+        !bundle_reader_load(reader, &digest, IMG_MANIFEST_BYTES_MAX, &out->bytes, &out->len, err))
+        return false;
+    out->digest = digest;
+    out->media_type = mir_strdup("");
+    return true;
+}
+
+bool copy_read_manifest(struct copy_worker *worker, const struct copy_origin *origin,
+                        const char *reference, struct reg_manifest *out, struct mir_error *err)
+{
+    if (origin->reader)
+        return read_from_layout(origin->reader, reference, out, err);
+    return reg_manifest_get(worker->source, &origin->repo, reference, out, err);
+}
+
+/* ---- into a layout ---- */
+
+struct landing_place {
+    struct copy *copy;
+    size_t planned;
+    uint64_t at;
+    void (*count)(struct copy *copy, int64_t bytes);
+};
+
+static bool put_bytes(void *ctx, struct mir_span bytes, struct mir_error *err)
+{
+    struct landing_place *place = ctx;
+
+    if (!bundle_writer_write(place->copy->writer, place->planned, place->at, bytes, err))
+        return false;
+    place->at += bytes.len;
+    place->count(place->copy, (int64_t)bytes.len);
+    return true;
+}
+
+/* Copy a blob out of a layout to its place, hashing it on the way. */
+static bool from_reader(const struct bundle_reader *reader, const struct bundle_blob *blob,
+                        struct landing_place *place, struct mir_error *err)
+{
+    auto_free char *data = mir_alloc(CHUNK_BYTES);
+    enum mir_hash_algo algo = img_digest_algo(&blob->digest);
+    auto_hash *hash = mir_hash_new(algo);
+    struct img_digest got;
+
+    while (place->at < blob->size) {
+        uint64_t left = blob->size - place->at;
+        size_t len = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+
+        if (mir_is_cancelled(place->copy->options.cancel))
+            return mir_fail(err, MIR_E_CANCELLED, "stopped");
+        if (!bundle_reader_read(reader, blob, place->at, data, len, err))
+            return false;
+        mir_hash_update(hash, mir_span(data, len));
+        if (!put_bytes(place, mir_span(data, len), err))
+            return false;
+    }
+    img_digest_from_hash(algo, hash, &got);
+    return img_digest_check(&blob->digest, &got, err);
+}
+
+/* What stands under the destination's name may hold the blob already. What is wrong with it there
+ * does not matter, because the source has it too. */
+static bool from_standing(struct copy *copy, const struct copy_blob *blob)
+{
+    struct mir_error ignored = MIR_ERROR_INIT;
+    struct landing_place place = {.copy = copy, .planned = blob->planned, .count = show_bytes};
+    const struct bundle_blob *there =
+        copy->standing ? bundle_reader_find(copy->standing, &blob->digest) : NULL;
+
+    if (!there || there->size != blob->size)
+        return false;
+    if (from_reader(copy->standing, there, &place, &ignored))
+        return true;
+    mir_log(copy->options.sink, MIR_LEVEL_DEBUG, "blob %s of the bundle that stands there: %s",
+            blob->digest.text, ignored.text);
+    show_bytes(copy, -(int64_t)place.at);
+    return false;
+}
+
+static bool find_in_source(const struct copy_blob *blob, const struct bundle_blob **out,
+                           struct mir_error *err)
+{
+    *out = bundle_reader_find(blob->origin->reader, &blob->digest);
+    if (!*out)
+        return mir_fail(err, MIR_E_NOT_FOUND, "%s does not hold it",
+                        bundle_reader_path(blob->origin->reader));
+    if ((*out)->size != blob->size)
+        return mir_fail(err, MIR_E_DIGEST, "%s holds %llu bytes of it, the manifest says %llu",
+                        bundle_reader_path(blob->origin->reader), (unsigned long long)(*out)->size,
+                        (unsigned long long)blob->size);
+    return true;
+}
+
+static bool blob_to_layout(struct copy_worker *worker, const struct copy_blob *blob,
+                           struct mir_error *err)
+{
+    struct copy *copy = worker->copy;
+    const struct img_descriptor descriptor = copy_blob_descriptor(blob);
+    struct landing_place place = {.copy = copy, .planned = blob->planned, .count = count_bytes};
+    const struct reg_blob_sink sink = {.write = put_bytes, .ctx = &place};
+    const struct bundle_blob *found;
+
+    if (!blob->origin->reader)
+        return reg_blob_get(worker->source, &blob->origin->repo, &descriptor, 0, NULL, &sink, err);
+    return find_in_source(blob, &found, err) &&
+           from_reader(blob->origin->reader, found, &place, err);
+}
+
+static bool to_layout(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
+{
+    struct copy *copy = worker->copy;
+    bool is_blob = task->kind == COPY_TASK_BLOB;
+    size_t planned = is_blob ? task->blob->planned : task->manifest->planned;
+
+    if (bundle_writer_has(copy->writer, planned)) {
+        count_there(copy, task);
+        return true;
+    }
+    if (!is_blob) {
+        struct landing_place place = {.copy = copy, .planned = planned, .count = count_bytes};
+
+        if (!put_bytes(&place, mir_span(task->manifest->bytes, task->manifest->len), err))
+            return false;
+    } else if (from_standing(copy, task->blob)) {
+        task->was_there = true;
+    } else if (!blob_to_layout(worker, task->blob, err)) {
+        return false;
+    }
+    return bundle_writer_finish(copy->writer, planned, err);
+}
+
+/* ---- into a registry ---- */
+
+struct reading {
+    struct copy *copy;
+    const struct bundle_reader *reader;
+    const struct bundle_blob *blob;
+};
+
+static bool get_bytes(void *ctx, uint64_t offset, void *data, size_t len, struct mir_error *err)
+{
+    const struct reading *reading = ctx;
+
+    return bundle_reader_read(reading->reader, reading->blob, offset, data, len, err);
+}
+
+/* A repository the registry may know the blob in: one we filled, the source's own if it is the same
+ * registry, else the destination itself, which turns the request into "do you have it?". */
+static const char *mount_from(const struct copy_task *task)
+{
+    const struct copy_origin *origin = task->blob->origin;
+
+    if (task->after && task->after->state == COPY_TASK_DONE)
+        return task->after->repo.name;
+    if (!origin->reader && strcmp(origin->repo.host, task->repo.host) == 0)
+        return origin->repo.name;
+    return task->repo.name;
+}
+
+static bool blob_to_registry(struct copy_worker *worker, struct copy_task *task,
+                             struct mir_error *err)
+{
+    struct copy *copy = worker->copy;
+    const struct copy_blob *blob = task->blob;
+    const struct img_descriptor descriptor = copy_blob_descriptor(blob);
+    enum reg_put_outcome outcome;
+    struct reading reading = {.copy = copy, .reader = blob->origin->reader};
+    const struct reg_blob_source source = {.read = get_bytes, .ctx = &reading};
+    bool ok;
+
+    if (!reading.reader) {
+        ok = reg_blob_relay(worker->source, &blob->origin->repo, worker->destination, &task->repo,
+                            &descriptor, mount_from(task), relay_moved, copy, &outcome, err);
+    } else {
+        ok = find_in_source(blob, &reading.blob, err) &&
+             reg_blob_put(worker->destination, &task->repo, &descriptor, mount_from(task), &source,
+                          &outcome, err);
+    }
+    if (!ok)
+        return false;
+    if (outcome == REG_PUT_MOUNTED)
+        count_there(copy, task);
+    else if (reading.reader)
+        count_bytes(copy, (int64_t)blob->size);
+    return true;
+}
+
+static bool to_registry(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
+{
+    const struct copy_manifest *manifest = task->manifest;
+
+    if (task->kind == COPY_TASK_BLOB)
+        return blob_to_registry(worker, task, err);
+    return reg_manifest_put(worker->destination, &task->repo,
+                            task->tag ? task->tag : manifest->digest.text, manifest->media_type,
+                            mir_span(manifest->bytes, manifest->len), err);
+}
+
+bool copy_transfer(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
+{
+    const char *what = task->kind == COPY_TASK_BLOB ? "blob" : "manifest";
+    const char *digest =
+        task->kind == COPY_TASK_BLOB ? task->blob->digest.text : task->manifest->digest.text;
+    bool ok;
+
+    if (mir_is_cancelled(worker->copy->options.cancel))
+        return mir_fail(err, MIR_E_CANCELLED, "stopped");
+    ok = worker->copy->writer ? to_layout(worker, task, err) : to_registry(worker, task, err);
+    return ok || mir_context(err, "%s %s", what, digest);
+}

@@ -1,0 +1,8 @@
+#include "http/library.h"
+
+#include <curl/curl.h>
+
+const char *http_library_version(void)
+{
+    return curl_version();
+}

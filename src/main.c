@@ -1,0 +1,50 @@
+/*
+ * mirror: carry digest-pinned images to where there is no internet, and write what makes a cluster
+ * pull from the copy. This file sets up what is process-wide; src/cli has a file for each command.
+ */
+#include <signal.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+#include "http/http.h"
+
+/* The one object a signal handler may touch. */
+static struct mir_cancel cancel;
+
+static void on_signal(int number)
+{
+    /* A second Ctrl-C does what it does to every other program. */
+    if (atomic_exchange_explicit(&cancel.flag, 1, memory_order_relaxed) != 0) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+    }
+}
+
+static void set_up_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    struct mir_error err = MIR_ERROR_INIT;
+    int status;
+
+    set_up_signals();
+    json_object_seed(0);
+    if (!http_global_init(&err)) {
+        (void)fprintf(stderr, "mirror: %s\n", err.text);
+        return mir_exit_status(&err);
+    }
+    status = cli_main(argc, argv, &cancel);
+    http_global_cleanup();
+    return status;
+}
