@@ -93,8 +93,16 @@ static bool is_plain_text(const char *text)
     return true;
 }
 
-static bool take_annotation(const struct img_descriptor *descriptor, const char *key,
-                            const char **out, struct mir_error *err)
+/* A copy that lives as long as names does. */
+static const char *keep_text(struct bundle_names *names, const char *text)
+{
+    mir_grow(&names->texts, names->text_count, &names->text_capacity, sizeof(*names->texts));
+    names->texts[names->text_count] = mir_strdup(text);
+    return names->texts[names->text_count++];
+}
+
+static bool keep_annotation(struct bundle_names *names, const struct img_descriptor *descriptor,
+                            const char *key, const char **out, struct mir_error *err)
 {
     const char *text = img_descriptor_annotation(descriptor, key);
 
@@ -105,20 +113,21 @@ static bool take_annotation(const struct img_descriptor *descriptor, const char 
                         NAME_MAX_BYTES);
     if (!is_plain_text(text))
         return mir_fail(err, MIR_E_FORMAT, "the annotation %s has control characters", key);
-    *out = mir_strdup(text);
+    *out = keep_text(names, text);
     return true;
 }
 
-static bool parse_image(const json_t *value, struct bundle_image *out, struct mir_error *err)
+static bool parse_image(struct bundle_names *names, const json_t *value, struct bundle_image *out,
+                        struct mir_error *err)
 {
     auto_descriptor descriptor = {.media_type = NULL};
 
     if (!img_descriptor_parse(value, &descriptor, err))
         return false;
-    if (!take_annotation(&descriptor, IMG_ANNOTATION_REF_NAME, &out->name, err) ||
-        !take_annotation(&descriptor, BUNDLE_ANNOTATION_PLATFORMS, &out->platforms, err))
+    if (!keep_annotation(names, &descriptor, IMG_ANNOTATION_REF_NAME, &out->name, err) ||
+        !keep_annotation(names, &descriptor, BUNDLE_ANNOTATION_PLATFORMS, &out->platforms, err))
         return false;
-    out->media_type = mir_steal(&descriptor.media_type);
+    out->media_type = keep_text(names, descriptor.media_type);
     out->digest = descriptor.digest;
     out->size = descriptor.size;
     return true;
@@ -126,14 +135,9 @@ static bool parse_image(const json_t *value, struct bundle_image *out, struct mi
 
 void bundle_names_release(struct bundle_names *names)
 {
-    for (size_t i = 0; i < names->count; i++) {
-        struct bundle_image *image = &names->images[i];
-
-        /* The public struct has const strings because plans borrow them; here they are ours. */
-        free((char *)(uintptr_t)image->name);
-        free((char *)(uintptr_t)image->media_type);
-        free((char *)(uintptr_t)image->platforms);
-    }
+    for (size_t i = 0; i < names->text_count; i++)
+        free(names->texts[i]);
+    free(names->texts);
     free(names->images);
     *names = (struct bundle_names){.count = 0};
 }
@@ -158,26 +162,30 @@ static bool parse_index(struct mir_span text, const char *name, json_t **out, st
     return true;
 }
 
+static bool parse_images(const json_t *manifests, const char *name, struct bundle_names *names,
+                         struct mir_error *err)
+{
+    names->count = json_array_size(manifests);
+    names->images = mir_alloc_array(names->count, sizeof(*names->images));
+    for (size_t i = 0; i < names->count; i++)
+        if (!parse_image(names, json_array_get(manifests, i), &names->images[i], err))
+            return mir_context(err, "%s: manifests[%zu]", name, i);
+    return true;
+}
+
 bool bundle_names_parse(struct mir_span text, const char *name, struct bundle_names *out,
                         struct mir_error *err)
 {
-    __attribute__((cleanup(bundle_names_release))) struct bundle_names names = {.count = 0};
+    struct bundle_names names = {.count = 0};
     auto_json *index = NULL;
-    const json_t *manifests;
-    size_t count;
 
     if (!parse_index(text, name, &index, err))
         return false;
-    manifests = json_object_get(index, "manifests");
-    count = json_array_size(manifests);
-    names.images = mir_alloc_array(count, sizeof(*names.images));
-    for (size_t i = 0; i < count; i++) {
-        names.count = i + 1; /* so that a half-filled one is released too */
-        if (!parse_image(json_array_get(manifests, i), &names.images[i], err))
-            return mir_context(err, "%s: manifests[%zu]", name, i);
+    if (!parse_images(json_object_get(index, "manifests"), name, &names, err)) {
+        bundle_names_release(&names);
+        return false;
     }
     *out = names;
-    names = (struct bundle_names){.count = 0};
     return true;
 }
 

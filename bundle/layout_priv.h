@@ -38,10 +38,13 @@ MIR_MUST_CHECK bool bundle_layout_check(struct mir_span text, const char *name,
 
 /* ---- index.json ---- */
 
-/* Names read from an index.json; owns everything. */
+/* Names read from an index.json. */
 struct bundle_names {
-    struct bundle_image *images;
+    struct bundle_image *images; /* borrow from texts */
     size_t count;
+    char **texts; /* text_count of them, ours */
+    size_t text_count;
+    size_t text_capacity;
 };
 
 /** Read index.json. name is what errors call it. */

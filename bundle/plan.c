@@ -14,30 +14,37 @@
 
 /* ---- orders ---- */
 
+/* What a sort of indexes compares; one of the two is set. */
+struct items {
+    const struct bundle_image *images;
+    const struct bundle_blob *blobs;
+};
+
 static int compare_images(const void *a, const void *b, void *ctx)
 {
-    const struct bundle_image *images = ctx;
+    const struct items *items = ctx;
 
-    return bundle_image_compare(&images[*(const size_t *)a], &images[*(const size_t *)b]);
+    return bundle_image_compare(&items->images[*(const size_t *)a],
+                                &items->images[*(const size_t *)b]);
 }
 
 static int compare_blobs(const void *a, const void *b, void *ctx)
 {
-    const struct bundle_blob *blobs = ctx;
+    const struct items *items = ctx;
 
-    return strcmp(blobs[*(const size_t *)a].digest.text, blobs[*(const size_t *)b].digest.text);
+    return strcmp(items->blobs[*(const size_t *)a].digest.text,
+                  items->blobs[*(const size_t *)b].digest.text);
 }
 
 /* 0, 1, 2, ... sorted by what stands at these places; the caller frees. */
 static size_t *sorted_indexes(size_t count, int (*compare)(const void *, const void *, void *),
-                              const void *items)
+                              struct items items)
 {
     size_t *order = mir_alloc_array(count, sizeof(*order));
 
     for (size_t i = 0; i < count; i++)
         order[i] = i;
-    /* qsort_r passes the context through as it is; compare only reads it. */
-    qsort_r(order, count, sizeof(*order), compare, (void *)(uintptr_t)items);
+    qsort_r(order, count, sizeof(*order), compare, &items);
     return order;
 }
 
@@ -102,10 +109,11 @@ static bool images_have_manifests(const struct bundle_plan *plan, const size_t *
 
 static bool check_blobs(const struct bundle_plan *plan, struct mir_error *err)
 {
-    auto_free size_t *order = sorted_indexes(plan->blob_count, compare_blobs, plan->blobs);
+    auto_free size_t *order =
+        sorted_indexes(plan->blob_count, compare_blobs, (struct items){.blobs = plan->blobs});
 
     for (size_t i = 1; i < plan->blob_count; i++)
-        if (compare_blobs(&order[i - 1], &order[i], (void *)(uintptr_t)plan->blobs) == 0)
+        if (img_digest_equal(&plan->blobs[order[i - 1]].digest, &plan->blobs[order[i]].digest))
             return mir_fail(err, MIR_E_CONFLICT, "the blob %s is in the plan twice",
                             plan->blobs[order[i]].digest.text);
     return images_have_manifests(plan, order, err);
@@ -176,7 +184,8 @@ bool bundle_plan_new(const struct bundle_image *images, size_t image_count,
                         "%zu images with %zu blobs are over the limit of a bundle"
                         " (%d and %d)",
                         image_count, blob_count, BUNDLE_IMAGES_MAX, BUNDLE_ENTRIES_MAX - 2);
-    plan->image_order = sorted_indexes(image_count, compare_images, images);
+    plan->image_order =
+        sorted_indexes(image_count, compare_images, (struct items){.images = images});
     plan->blob_offsets = mir_alloc_array(blob_count, sizeof(*plan->blob_offsets));
     if (!names_are_unique(plan, err) || !check_blobs(plan, err))
         return false;

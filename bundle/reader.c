@@ -84,7 +84,7 @@ static bool read_layout(struct bundle_reader *reader, struct mir_error *err)
 {
     auto_free char *name = mir_format("%s: " BUNDLE_LAYOUT_NAME, reader->path);
     auto_free char *text = NULL;
-    size_t len;
+    size_t len = 0;
 
     return read_small(reader, BUNDLE_LAYOUT_NAME, &reader->layout, BUNDLE_LAYOUT_MAX, &text, &len,
                       err) &&
@@ -95,7 +95,7 @@ static bool read_names(struct bundle_reader *reader, struct mir_error *err)
 {
     auto_free char *name = mir_format("%s: " BUNDLE_INDEX_NAME, reader->path);
     auto_free char *text = NULL;
-    size_t len;
+    size_t len = 0;
 
     return read_small(reader, BUNDLE_INDEX_NAME, &reader->index, BUNDLE_INDEX_MAX, &text, &len,
                       err) &&
