@@ -20,10 +20,9 @@ expect_equal 1 "$(registry_tags "$S/odd/multi")" tags
 digest=$(image_digest "$T/odd" "$N/odd/multi:1")
 expect_status 0 skopeo copy --all --src-tls-verify=false "docker://$S/odd/multi:1" "dir:$T/dir"
 expect_equal "${digest#sha256:}" "$(sha256sum <"$T/dir/manifest.json" | cut -d ' ' -f 1)"
-run podman --root "$T/podman" --runroot "$T/podman-run" --storage-driver vfs info
-[ "$status" -ne 0 ] || expect_status 0 podman --root "$T/podman" --runroot "$T/podman-run" \
-    --storage-driver vfs --cgroup-manager cgroupfs --events-backend none \
-    pull -q --tls-verify=false "$S/odd/multi@$digest"
+if have_podman; then
+    expect_status 0 podman_ pull -q --tls-verify=false "$S/odd/multi@$digest"
+fi
 
 # Ourselves, many at once, and on into a real registry.
 sed "s#^$N/\([^:]*\):1 #$S/\1@#" "$T/names" >"$T/list"

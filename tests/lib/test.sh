@@ -23,6 +23,7 @@
 #   need COMMAND...            skip unless they are installed
 #   wait_until SECONDS CMD...  until CMD succeeds; fails the test after that time
 #   start_registry [--tls] [--htpasswd] [--delete]   a docker-registry on loopback: $REGISTRY
+#   have_podman                is there a podman that works? podman_ ARGS... runs it
 #   start_serve ARGS...        "mirror serve ARGS --listen 127.0.0.1:0": $SERVE
 #   images DIR SET [OPTIONS]   an OCI layout with the images of a set (tests/lib/tools/mkimages.c)
 #   image_digest DIR NAME      the digest a name of that layout stands for
@@ -260,6 +261,36 @@ start_serve() {
     start_process "$SERVE_LOG" "$MIRROR" serve "$@" --listen 127.0.0.1:0
     server_address "$SERVE_LOG" ''
     SERVE=$ADDRESS SERVE_PID=$PROCESS
+}
+
+# ---- podman ----------------------------------------------------------------------------------
+
+# podman with storage of its own. It makes its root a private mount, which fails where the root is
+# a mere folder (a plain chroot): there it gets one that is a mount.
+podman_() {
+    local storage=(--root "$T/.podman" --runroot "$T/.podman-run" --storage-driver vfs
+        --cgroup-manager cgroupfs --events-backend none)
+    if awk '$5 == "/" {found = 1} END {exit !found}' /proc/self/mountinfo; then
+        podman "${storage[@]}" "$@"
+    else
+        mkdir -p "$T/.root"
+        unshare --mount --propagation unchanged sh -c 'root=$1 && shift &&
+            mount --rbind / "$root" && mount --make-rslave "$root" && exec chroot "$root" "$@"' \
+            in-mount "$T/.root" podman "${storage[@]}" "$@"
+    fi
+}
+
+# Can podman store an image here at all? Containers and plain users often may not mount.
+have_podman() {
+    [ -z "${PODMAN_WORKS:-}" ] || return "$PODMAN_WORKS"
+    PODMAN_WORKS=0
+    command -v podman >/dev/null &&
+        "$ROOT/examples/make-sample-image" "$T/.sample" localhost/sample:1 >/dev/null &&
+        tar -C "$T/.sample" -cf "$T/.sample.tar" . &&
+        podman_ load -i "$T/.sample.tar" >"$T/.podman-log" 2>&1 &&
+        podman_ rmi -af >>"$T/.podman-log" 2>&1 || PODMAN_WORKS=1
+    [ "$PODMAN_WORKS" -eq 0 ] || echo "podman does not work here: $(tail -n 1 "$T/.podman-log")"
+    return "$PODMAN_WORKS"
 }
 
 # ---- images ----------------------------------------------------------------------------------
