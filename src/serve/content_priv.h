@@ -1,0 +1,24 @@
+/*
+ * All content that the images of some bundles lead to, by digest.
+ */
+#ifndef SERVE_CONTENT_PRIV_H
+#define SERVE_CONTENT_PRIV_H
+
+#include "serve/catalog_priv.h"
+
+struct serve_store;
+
+struct serve_store *serve_store_new(struct bundle_reader *const *readers, size_t reader_count);
+void serve_store_free(struct serve_store *store);
+
+/** Take in a manifest and all that it leads to and that is there. *out is NULL when the manifest
+ * itself is not there or cannot be read (warned about). False only when cancelled. */
+MIR_MUST_CHECK bool serve_store_add(struct serve_store *store, const struct bundle_image *image,
+                                    const struct mir_sink *sink, const struct mir_cancel *cancel,
+                                    const struct serve_content **out, struct mir_error *err);
+
+/** NULL when it is not there. */
+const struct serve_content *serve_store_find(const struct serve_store *store,
+                                             const struct img_digest *digest);
+
+#endif
