@@ -112,7 +112,7 @@ step "7. Tell the cluster" \
     "each node ends up with come out of it. --insecure: our registry here speaks plain http."
 sed -i "s#^$source/#registry.example.invalid/#" "$work/mapping.txt"
 try mirror emit-icsp --from "$work/mapping.txt" --mirror "$mirror/mirror" \
-    --insecure "$mirror" --output-dir "$work/cluster"
+    --insecure --output-dir "$work/cluster"
 try cat "$work/cluster/imagecontentsourcepolicy.yaml"
 try cat "$work/cluster/node/etc/containers/registries.conf"
 
