@@ -1,0 +1,174 @@
+/*
+ * mirror verify: is everything in a bundle, and is it what it should be?
+ */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "bundle/bundle.h"
+#include "cli/cli.h"
+#include "copy/place.h"
+
+#define JOBS_MAX 64
+
+enum {
+    OPT_JOBS = 1,
+    OPT_JSON,
+};
+
+static const struct cli_option options[] = {
+    {"jobs", 'j', "N", "hash with N threads (default: one for each processor)", OPT_JOBS},
+    {"json", 0, NULL, "print one JSON object", OPT_JSON},
+};
+
+struct arguments {
+    const char *source;
+    uint64_t jobs;
+    bool json;
+};
+
+/* ---- what is found ---- */
+
+static void print_problem(void *ctx, const char *text)
+{
+    (void)ctx;
+    (void)printf("%s\n", text);
+}
+
+static void note_problem(void *ctx, const char *text)
+{
+    (void)json_array_append_new(ctx, json_string(text));
+}
+
+static void print_totals(const char *path, const struct bundle_verify_totals *totals)
+{
+    char bytes[MIR_BYTES_TEXT_MAX];
+
+    (void)printf("%s: %zu images, %zu manifests, %zu blobs, %s hashed", path, totals->images,
+                 totals->manifests, totals->blobs, mir_bytes_text(totals->bytes, bytes));
+    if (totals->unused > 0)
+        (void)printf(", %zu blobs that no image uses", totals->unused);
+    if (totals->problems == 0)
+        (void)printf(": sound\n");
+    else
+        (void)printf(": %zu problem%s\n", totals->problems, totals->problems == 1 ? "" : "s");
+}
+
+static bool print_json(const char *source, const struct bundle_verify_totals *totals,
+                       json_t *problems, struct mir_error *err)
+{
+    auto_json *result = json_pack(
+        "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:O}", "source", source, "sound",
+        totals->problems == 0, "images", (json_int_t)totals->images, "manifests",
+        (json_int_t)totals->manifests, "blobs", (json_int_t)totals->blobs, "bytes",
+        (json_int_t)totals->bytes, "unusedBlobs", (json_int_t)totals->unused, "problems", problems);
+    auto_free char *text = result ? json_dumps(result, JSON_INDENT(2)) : NULL;
+
+    if (!text)
+        return mir_fail(err, MIR_E_LIMIT, "the result cannot be written as JSON");
+    (void)printf("%s\n", text);
+    return true;
+}
+
+/* ---- the command ---- */
+
+static bool take_argument(struct cli *cli, int id, const char *value, struct arguments *args,
+                          struct mir_error *err)
+{
+    switch (id) {
+    case OPT_JOBS:
+        return cli_number("jobs", value, 1, JOBS_MAX, &args->jobs, err);
+    case OPT_JSON:
+        return cli_bool("json", value, &args->json, err);
+    default:
+        break;
+    }
+    if (args->source)
+        return cli_usage(cli, err, "verify takes one bundle, not %s and %s", args->source, value);
+    args->source = value;
+    return true;
+}
+
+static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
+{
+    const char *value;
+
+    *go = false;
+    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
+        if (id == CLI_BAD)
+            return false;
+        if (id == CLI_HELP)
+            return true;
+        if (!take_argument(cli, id, value, args, err))
+            return false;
+    }
+    if (!args->source)
+        return cli_usage(cli, err, "name a bundle to verify");
+    *go = true;
+    return true;
+}
+
+static bool parse_source(struct cli *cli, const char *source, struct copy_place *place,
+                         struct mir_error *err)
+{
+    if (!copy_place_parse(mir_span_of(source), false, place, err))
+        return false;
+    if (place->kind != COPY_PLACE_LAYOUT)
+        return cli_usage(cli, err, "%s is not a bundle: verify takes bundle:FILE or oci:DIR",
+                         source);
+    if (place->ref)
+        return cli_usage(cli, err, "verify checks the whole of a bundle, not only %s", place->ref);
+    return true;
+}
+
+static bool verify(struct cli *cli, const struct arguments *args,
+                   const struct bundle_reader *reader, struct mir_error *err)
+{
+    auto_json *problems = json_array();
+    struct bundle_verify_sink sink = {.problem = args->json ? note_problem : print_problem,
+                                      .ctx = problems,
+                                      .cancel = cli->cancel};
+    struct bundle_verify_totals totals;
+
+    if (!bundle_verify(reader, (unsigned)args->jobs, &sink, &totals, err))
+        return false;
+    if (!args->json)
+        print_totals(bundle_reader_path(reader), &totals);
+    else if (!print_json(args->source, &totals, problems, err))
+        return false;
+    if (totals.problems > 0)
+        return mir_fail(err, MIR_E_DIGEST, "%s is not sound: %zu problem%s",
+                        bundle_reader_path(reader), totals.problems,
+                        totals.problems == 1 ? "" : "s");
+    return true;
+}
+
+static bool run(struct cli *cli, struct mir_error *err)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct arguments args = {.jobs = processors > 1 && processors <= JOBS_MAX ? processors : 2};
+    auto_place place = {.text = NULL};
+    struct bundle_reader *reader = NULL;
+    bool go, sound;
+
+    if (!read_arguments(cli, &args, &go, err) || !go)
+        return err->code == MIR_OK;
+    if (!parse_source(cli, args.source, &place, err) ||
+        !bundle_reader_open(place.path, place.form, &reader, err))
+        return false;
+    sound = verify(cli, &args, reader, err);
+    bundle_reader_close(reader);
+    return sound;
+}
+
+const struct cli_command cli_verify = {
+    .name = "verify",
+    .synopsis = "[flags] bundle:FILE|oci:DIR",
+    .summary = "check that a bundle is whole and nothing in it was changed",
+    .help = "Hash every blob of a bundle, read every manifest, and see that everything referred\n"
+            "to is there with the size that was promised. Each problem is one line.",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .run = run,
+};
