@@ -1,3 +1,6 @@
+/*
+ * The version of libmicrohttpd at run time.
+ */
 #include "serve/library.h"
 
 #include <microhttpd.h>

@@ -84,16 +84,15 @@ static bool port_of(int fd, uint16_t *port, struct mir_error *err)
 bool serve_listen(const struct serve_address *address, int *fd, uint16_t *port,
                   struct mir_error *err)
 {
-    static const struct addrinfo wanted = {.ai_family = AF_UNSPEC,
-                                           .ai_socktype = SOCK_STREAM,
-                                           .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    static const struct addrinfo wanted = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     __attribute__((cleanup(free_addresses))) struct addrinfo *found = NULL;
     auto_close int opened = -1;
     char service[8];
     int status;
 
     (void)snprintf(service, sizeof(service), "%u", (unsigned)address->port);
-    status = getaddrinfo(address->host[0] ? address->host : NULL, service, &wanted, &found);
+    status = getaddrinfo(address->host[0] ? address->host : "0.0.0.0", service, &wanted, &found);
     if (status != 0)
         return mir_fail(err, MIR_E_USAGE, "%s: %s", address->host, gai_strerror(status));
     if (!open_socket(found, &opened, err) || !port_of(opened, port, err))

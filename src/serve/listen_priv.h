@@ -11,7 +11,7 @@
 #define SERVE_HOST_MAX 256
 
 struct serve_address {
-    char host[SERVE_HOST_MAX]; /* without brackets; empty: every address */
+    char host[SERVE_HOST_MAX]; /* without brackets; empty: every IPv4 address */
     uint16_t port;
 };
 

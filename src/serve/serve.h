@@ -27,12 +27,16 @@ struct serve_server;
 
 struct serve_options {
     const char *listen; /* "ADDR:PORT"; port 0: the system picks one; "[::1]:PORT"; ":PORT" is every
-                           address */
+                           IPv4 address, "[::]:PORT" every address */
     struct bundle_reader *const *readers; /* borrowed until serve_stop() */
     size_t reader_count;
     const struct mir_sink *sink;     /* one line for each request, at info; NULL: silent */
     const struct mir_cancel *cancel; /* ends the reading of manifests at the start; NULL: none */
 };
+
+/** Is this an address as struct serve_options wants it? For complaining before anything is opened.
+ * err: MIR_E_USAGE. */
+MIR_MUST_CHECK bool serve_check_listen(const char *listen, struct mir_error *err);
 
 /**
  * Read the manifests of all bundles, listen, and return; requests are answered from then on.

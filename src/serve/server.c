@@ -179,6 +179,13 @@ static void name_address(struct serve_server *server, const struct serve_address
                    (unsigned)server->port);
 }
 
+bool serve_check_listen(const char *listen, struct mir_error *err)
+{
+    struct serve_address ignored;
+
+    return serve_address_parse(listen, &ignored, err);
+}
+
 static bool open_server(struct serve_server *server, const struct serve_options *options,
                         struct mir_error *err)
 {
