@@ -35,8 +35,9 @@ struct reg_options {
     const char *creds;    /* USER[:PASS] for every host of this side */
     bool no_creds;        /* ask as nobody */
     enum reg_tls tls;
-    const char *cert_dir; /* instead of certs.d */
-    unsigned retry_times; /* further tries after the first */
+    const char *cert_dir;     /* instead of certs.d */
+    unsigned retry_times;     /* further tries after the first */
+    int64_t stall_timeout_ms; /* a try ends when no byte moves for so long; 0: 60 s */
     const char *user_agent;
     const struct mir_clock *clock;   /* NULL: the real one */
     const struct mir_cancel *cancel; /* NULL: none */

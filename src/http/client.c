@@ -1,0 +1,112 @@
+/*
+ * Process-wide set-up, and the two handles: what all threads of one side share, and what one
+ * thread owns.
+ *
+ * Invariant: a client does not change after http_client_new(), except its atomic counter.
+ */
+#include "http/http.h"
+
+#include "http/http_priv.h"
+
+#include <signal.h>
+
+#define CONNECTIONS_KEPT 16 /* live ones of a thread, over all hosts */
+
+bool http_global_init(struct mir_error *err)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return mir_fail(err, MIR_E_UNSUPPORTED, "libcurl cannot be initialised");
+    (void)signal(SIGPIPE, SIG_IGN);
+    return true;
+}
+
+void http_global_cleanup(void)
+{
+    curl_global_cleanup();
+}
+
+const char *http_version_text(void)
+{
+    return curl_version();
+}
+
+/* libcurl leaves the upper-case name alone because of CGI; so do we where it may be CGI. */
+static char *find_plain_proxy(void)
+{
+    const char *upper = getenv("HTTP_PROXY");
+
+    if (getenv("http_proxy") || getenv("REQUEST_METHOD") || !upper || upper[0] == '\0')
+        return NULL;
+    return mir_strdup(upper);
+}
+
+struct http_client *http_client_new(const struct http_options *options)
+{
+    struct http_client *client = mir_alloc(sizeof(*client));
+
+    client->user_agent =
+        mir_strdup(options->user_agent ? options->user_agent : "mirror/" MIRROR_VERSION);
+    client->plain_proxy = find_plain_proxy();
+    client->retry_times = options->retry_times;
+    client->connect_timeout_ms =
+        options->connect_timeout_ms > 0 ? options->connect_timeout_ms : HTTP_CONNECT_MS;
+    client->stall_timeout_ms =
+        options->stall_timeout_ms > 0 ? options->stall_timeout_ms : HTTP_STALL_MS;
+    client->clock = options->clock ? options->clock : mir_clock_real();
+    client->cancel = options->cancel;
+    client->sink = options->sink;
+    return client;
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (!client)
+        return;
+    free(client->user_agent);
+    mir_free_secret(client->plain_proxy);
+    free(client);
+}
+
+uint64_t http_client_requests(const struct http_client *client)
+{
+    return atomic_load_explicit(&client->requests, memory_order_relaxed);
+}
+
+struct http_conn *http_conn_new(struct http_client *client)
+{
+    struct http_conn *conn = mir_alloc(sizeof(*conn));
+
+    conn->client = client;
+    conn->multi = curl_multi_init();
+    conn->easy = curl_easy_init();
+    /* Only memory can be missing here, and that ends the program as in mir_alloc(). */
+    if (!conn->multi || !conn->easy)
+        abort();
+    (void)curl_multi_setopt(conn->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
+    return conn;
+}
+
+void http_conn_free(struct http_conn *conn)
+{
+    if (!conn)
+        return;
+    curl_easy_cleanup(conn->easy);
+    curl_easy_cleanup(conn->second);
+    (void)curl_multi_cleanup(conn->multi);
+    free(conn);
+}
+
+const char *http_method_name(enum http_method method)
+{
+    switch (method) {
+    case HTTP_GET:
+        return "GET";
+    case HTTP_HEAD:
+        return "HEAD";
+    case HTTP_POST:
+        return "POST";
+    case HTTP_PUT:
+        return "PUT";
+    }
+    return "?";
+}

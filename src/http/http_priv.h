@@ -1,0 +1,132 @@
+/*
+ * What the files of src/http share: the objects behind the handles, and one try of a request.
+ */
+#ifndef HTTP_HTTP_PRIV_H
+#define HTTP_HTTP_PRIV_H
+
+#include "http/http.h"
+
+#include <curl/curl.h>
+
+#include "base/mem.h"
+
+#define HTTP_BUFFER_BYTES   (512u << 10) /* what curl receives or sends at once */
+#define HTTP_POLL_MS        200          /* the longest time a cancel goes unseen */
+#define HTTP_CONNECT_MS     (30 * 1000)
+#define HTTP_STALL_MS       (60 * 1000)
+#define HTTP_PROGRESS_BYTES (1u << 20) /* a try that brought this much was no failed one */
+#define HTTP_ANSWER_FACTOR  5 /* after a whole upload: servers move the blob before they answer */
+
+struct http_client {
+    char *user_agent;
+    char *plain_proxy; /* HTTP_PROXY; the lower-case name is curl's own */
+    unsigned retry_times;
+    int64_t connect_timeout_ms;
+    int64_t stall_timeout_ms;
+    const struct mir_clock *clock;
+    const struct mir_cancel *cancel;
+    const struct mir_sink *sink;
+    _Atomic uint64_t requests;
+};
+
+struct http_conn {
+    struct http_client *client;
+    CURLM *multi;
+    CURL *easy;
+    CURL *second; /* the relay's GET; NULL until there is one */
+};
+
+struct http_tls {
+    bool verify;
+    char *ca_file; /* the system's bundle, or NULL */
+    char *ca_path; /* the system's directory, or NULL */
+    char *ca_blob; /* certificates trusted beside; NULL if none */
+    size_t ca_blob_len;
+    char *cert_file;
+    char *key_file;
+};
+
+/* Where a request has got to through redirects. */
+struct http_trail {
+    char *url;
+    bool left_home; /* it has been at another origin than the first */
+    unsigned hops;
+};
+void http_trail_release(struct http_trail *trail);
+#define auto_trail __attribute__((cleanup(http_trail_release))) struct http_trail
+
+/* Lets the relay pause a direction. Each says how many bytes may pass now; 0 pauses. */
+struct http_gate {
+    size_t (*room)(void *ctx);  /* for received bytes; NULL: always */
+    size_t (*ready)(void *ctx); /* to send */
+    void *ctx;
+};
+
+enum http_body_mode {
+    HTTP_BODY_PENDING, /* the header is not complete */
+    HTTP_BODY_SINK,
+    HTTP_BODY_KEEP,   /* into response->body; too much is an error */
+    HTTP_BODY_REFUSAL /* keep the beginning of the text, drop the rest */
+};
+
+/* One request on the wire, without redirects and retries. */
+struct http_try {
+    struct http_client *client;
+    const struct http_request *request;
+    struct http_response *response;
+    const struct http_gate *gate; /* NULL: never paused */
+    CURL *easy;
+    struct curl_slist *lines;
+    bool ranged; /* asked for a range */
+    bool head_done;
+    enum http_body_mode mode;
+    uint64_t skip; /* bytes of this answer the sink has already */
+    uint64_t body_bytes;
+    uint64_t sent;
+    size_t header_bytes;
+    bool has_length; /* the end of the body is marked: Content-Length or chunked */
+    bool cut;        /* ended by us with all we need */
+    bool fatal;      /* err comes from sink, source or a lie: no use in trying again */
+    bool recv_paused;
+    bool send_paused;
+    uint64_t seen_bytes; /* for the stall watch */
+    int64_t seen_ms;
+    struct mir_error err;
+    char curl_text[CURL_ERROR_SIZE];
+};
+
+/* try.c */
+bool http_try_begin(struct http_try *t, const struct http_conn *conn, CURL *easy,
+                    const struct http_request *request, const struct http_trail *trail,
+                    struct http_response *response, struct mir_error *err);
+/** Has something moved lately, and does the user still want it? If not, err says so. */
+bool http_try_watch(struct http_try *t, struct mir_error *err);
+/** What came of it: true with an answer, false with err. Releases what begin took. */
+bool http_try_end(struct http_try *t, CURLcode code, struct mir_error *err);
+/** The same for a transfer that was given up before its end. */
+void http_try_drop(struct http_try *t);
+/** The settings that every handle has, whatever it is used for; nonzero: curl refused one. */
+unsigned http_set_common(CURL *easy, const struct http_client *client, const char *url,
+                         const struct http_tls *tls, bool away);
+
+/* fail.c: which error a failed libcurl call is */
+bool http_fail_curl(struct mir_error *err, CURLcode code, const char *curl_text);
+
+/* answer.c: judging the header of an answer */
+bool http_answer_header(struct http_try *t, struct mir_span line);
+bool http_answer_begin(struct http_try *t);
+
+/* send.c */
+enum http_step {
+    HTTP_STEP_ANSWER, /* no redirect: the answer is final */
+    HTTP_STEP_FOLLOW, /* the trail leads on */
+    HTTP_STEP_FAIL,   /* a redirect that may not be followed; err is set */
+};
+enum http_step http_redirect(const struct http_request *request,
+                             const struct http_response *response, struct http_trail *trail,
+                             struct mir_error *err);
+void http_response_clear(struct http_response *response);
+/** An answer without its body: what retries and redirects leave behind is dropped. */
+void http_response_start(struct http_response *response, uint64_t offset);
+
+#endif

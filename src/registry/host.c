@@ -1,0 +1,162 @@
+/*
+ * What is known of one host: where its requests really go, its TLS settings, whether it is spoken
+ * to with TLS, and how it wants clients to log in. Found out once, shared by all threads.
+ *
+ * Invariant: the lock is held for a few lines only; the one thread that asks the network has put
+ * the scheme in state ASKING, and leaves that state whatever happens.
+ */
+#include "registry/registry_priv.h"
+
+/* Where references and endpoints differ. */
+static const char *endpoint_of(const char *name)
+{
+    if (strcmp(name, "docker.io") == 0 || strcmp(name, "index.docker.io") == 0)
+        return "registry-1.docker.io";
+    return name;
+}
+
+static bool host_new(struct reg_client *client, const char *name, struct reg_host **out,
+                     struct mir_error *err)
+{
+    struct reg_host *host;
+    struct http_tls *tls = NULL;
+    struct http_tls *away = NULL;
+    enum reg_tls mode = client->options.tls;
+    bool relaxed = mode == REG_TLS_OFF ||
+                   (mode == REG_TLS_DEFAULT && http_host_is_loopback(mir_span_of(name)));
+
+    if (!reg_certs_load(client, name, !relaxed, &tls, &away, err))
+        return false;
+    host = mir_alloc(sizeof(*host));
+    host->name = mir_strdup(name);
+    host->endpoint = mir_strdup(endpoint_of(name));
+    host->tls = tls;
+    host->away_tls = away;
+    host->may_be_plain = relaxed;
+    host->scheme = relaxed ? REG_SCHEME_UNKNOWN : REG_SCHEME_HTTPS;
+    (void)pthread_mutex_init(&host->lock, NULL);
+    (void)pthread_cond_init(&host->changed, NULL);
+    *out = host;
+    return true;
+}
+
+void reg_host_free(struct reg_host *host)
+{
+    if (!host)
+        return;
+    (void)pthread_cond_destroy(&host->changed);
+    (void)pthread_mutex_destroy(&host->lock);
+    http_tls_free(host->tls);
+    http_tls_free(host->away_tls);
+    free(host->name);
+    free(host->endpoint);
+    free(host->realm);
+    free(host->service);
+    free(host);
+}
+
+static struct reg_host *find_locked(struct reg_client *client, const char *name)
+{
+    for (struct reg_host *host = client->hosts; host; host = host->next) {
+        if (strcmp(host->name, name) == 0)
+            return host;
+    }
+    return NULL;
+}
+
+bool reg_host_get(struct reg_client *client, const char *name, struct reg_host **out,
+                  struct mir_error *err)
+{
+    struct reg_host *made = NULL;
+    struct reg_host *host;
+
+    (void)pthread_mutex_lock(&client->lock);
+    host = find_locked(client, name);
+    (void)pthread_mutex_unlock(&client->lock);
+    if (!host) {
+        if (!host_new(client, name, &made, err))
+            return mir_context(err, "TLS settings for %s", name);
+        (void)pthread_mutex_lock(&client->lock);
+        host = find_locked(client, name);
+        if (!host) {
+            host = mir_steal(&made);
+            host->next = client->hosts;
+            client->hosts = host;
+        }
+        (void)pthread_mutex_unlock(&client->lock);
+        reg_host_free(made); /* another thread was faster */
+    }
+    *out = host;
+    return true;
+}
+
+/* ---- https or http ------------------------------------------------------------------------- */
+
+static bool has_port(const char *endpoint)
+{
+    const char *bracket = strrchr(endpoint, ']');
+
+    return strchr(bracket ? bracket : endpoint, ':') != NULL;
+}
+
+/* A handshake may be dropped by the network too: what is no TLS is asked twice. */
+static bool ask_network(struct reg_session *session, const struct reg_host *host, bool *https,
+                        struct mir_error *err)
+{
+    auto_free char *url = mir_format("https://%s/v2/", host->endpoint);
+    struct mir_error trouble = MIR_ERROR_INIT;
+
+    if (!http_probe_tls(session->conn, url, host->tls, https, &trouble)) {
+        /* Nobody at port 443 says nothing about port 80. */
+        if (trouble.code == MIR_E_NETWORK && !has_port(host->endpoint)) {
+            *https = false;
+            return true;
+        }
+        *err = trouble;
+        return false;
+    }
+    return *https || http_probe_tls(session->conn, url, host->tls, https, err);
+}
+
+static void set_scheme(struct reg_host *host, enum reg_scheme_state state)
+{
+    (void)pthread_mutex_lock(&host->lock);
+    host->scheme = state;
+    (void)pthread_cond_broadcast(&host->changed);
+    (void)pthread_mutex_unlock(&host->lock);
+}
+
+/* The state, after any other thread that is asking has finished. UNKNOWN: it is ours to ask, and
+ * the state is ASKING from now on. */
+static enum reg_scheme_state claim_scheme(struct reg_host *host)
+{
+    enum reg_scheme_state state;
+
+    (void)pthread_mutex_lock(&host->lock);
+    while (host->scheme == REG_SCHEME_ASKING)
+        (void)pthread_cond_wait(&host->changed, &host->lock);
+    state = host->scheme;
+    if (state == REG_SCHEME_UNKNOWN)
+        host->scheme = REG_SCHEME_ASKING;
+    (void)pthread_mutex_unlock(&host->lock);
+    return state;
+}
+
+bool reg_host_scheme(struct reg_session *session, struct reg_host *host, const char **scheme,
+                     struct mir_error *err)
+{
+    enum reg_scheme_state state = claim_scheme(host);
+    bool https = state == REG_SCHEME_HTTPS;
+
+    if (state == REG_SCHEME_UNKNOWN) {
+        if (!ask_network(session, host, &https, err)) {
+            set_scheme(host, REG_SCHEME_UNKNOWN);
+            return false;
+        }
+        set_scheme(host, https ? REG_SCHEME_HTTPS : REG_SCHEME_HTTP);
+        mir_log(session->client->options.sink, MIR_LEVEL_DEBUG, "%s speaks %s", host->name,
+                https ? "https" : "http");
+    }
+    *scheme = https ? "https" : "http";
+    return true;
+}

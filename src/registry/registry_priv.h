@@ -1,0 +1,243 @@
+/*
+ * What the files of src/registry share.
+ *
+ *   auth_file.c   credentials: files, keys, order
+ *   challenge.c   WWW-Authenticate
+ *   token.c       bearer tokens, shared by all threads
+ *   certs.c       certs.d
+ *   host.c        what is known of one host: scheme, TLS, how it wants us to log in
+ *   call.c        one authorised request
+ *   refusal.c     what a status means, in words and with a way out
+ *   client.c, manifest.c, blob.c, upload.c, relay.c   the public functions
+ */
+#ifndef REGISTRY_REGISTRY_PRIV_H
+#define REGISTRY_REGISTRY_PRIV_H
+
+#include "registry/registry.h"
+
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "http/http.h"
+
+#define REG_CHALLENGE_BYTES_MAX  (16u << 10) /* of one WWW-Authenticate header */
+#define REG_CHALLENGE_PARAMS_MAX 64
+#define REG_TOKEN_MAX            (64u << 10)
+#define REG_TOKEN_BODY_MAX       (256u << 10)
+#define REG_TOKENS_KEPT          256
+#define REG_AUTHFILE_MAX         (4u << 20)
+#define REG_MESSAGE_MAX          300 /* bytes of a registry's own words in our errors */
+
+/* ---- credentials (auth_file.c) ------------------------------------------------------------- */
+
+struct reg_creds {
+    bool found;
+    char *user;
+    char *password;
+    char *identity_token; /* OAuth2 refresh token, or NULL */
+    char *origin;         /* for people: which file and key, or which option */
+};
+void reg_creds_release(struct reg_creds *creds);
+#define auto_creds __attribute__((cleanup(reg_creds_release))) struct reg_creds
+
+struct reg_auth;
+
+/** The files of options and environment, read now. err: MIR_E_USAGE naming the file. */
+MIR_MUST_CHECK bool reg_auth_load(const struct reg_options *options, struct reg_auth **out,
+                                  struct mir_error *err);
+/** One file's text alone; name is what errors and origins call it. For tests. */
+MIR_MUST_CHECK bool reg_auth_parse(struct mir_span text, const char *name, struct reg_auth **out,
+                                   struct mir_error *err);
+void reg_auth_free(struct reg_auth *auth);
+/** The credentials for a repository: keys from most to least specific, the first file with a match
+ * wins. None is no error (found is false). err: MIR_E_USAGE naming file and key. */
+MIR_MUST_CHECK bool reg_auth_find(const struct reg_auth *auth, const char *host, const char *repo,
+                                  struct reg_creds *out, struct mir_error *err);
+
+/* ---- challenges (challenge.c) -------------------------------------------------------------- */
+
+struct reg_challenge {
+    bool has_basic;
+    bool has_bearer;
+    char *realm; /* of Bearer; NULL when missing; so the others */
+    char *service;
+    char *scope;
+    char *error;
+};
+void reg_challenge_release(struct reg_challenge *challenge);
+#define auto_challenge __attribute__((cleanup(reg_challenge_release))) struct reg_challenge
+
+/** Add what one WWW-Authenticate header says: several challenges may stand in one. The first of a
+ * scheme wins. err: MIR_E_PROTOCOL for what does not follow RFC 9110, MIR_E_LIMIT; what was read
+ * before the fault stays. */
+MIR_MUST_CHECK bool reg_challenge_parse(struct mir_span header, struct reg_challenge *out,
+                                        struct mir_error *err);
+
+/* ---- certs.d (certs.c) --------------------------------------------------------------------- */
+
+/** TLS settings for a host: cert_dir as it is, or the first certs.d folder of the host that exists;
+ * without one the system's trust. away gets the same trust without the client certificate. */
+MIR_MUST_CHECK bool reg_certs_load(const struct reg_client *client, const char *host, bool verify,
+                                   struct http_tls **tls, struct http_tls **away,
+                                   struct mir_error *err);
+
+/* ---- hosts (host.c) ------------------------------------------------------------------------ */
+
+enum reg_scheme_state {
+    REG_SCHEME_UNKNOWN,
+    REG_SCHEME_ASKING, /* a thread is finding out */
+    REG_SCHEME_HTTPS,
+    REG_SCHEME_HTTP,
+};
+
+enum reg_login {
+    REG_LOGIN_UNKNOWN, /* not asked yet, or open to anybody */
+    REG_LOGIN_BASIC,
+    REG_LOGIN_BEARER,
+};
+
+/* name, endpoint and TLS settings never change; the rest is under the lock. Lives as long as the
+ * client. */
+struct reg_host {
+    char *name;     /* as references have it: "docker.io" */
+    char *endpoint; /* who is asked: "registry-1.docker.io" */
+    struct http_tls *tls;
+    struct http_tls *away_tls;
+    bool may_be_plain; /* http is allowed where https does not answer */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum reg_scheme_state scheme;
+    enum reg_login login;
+    char *realm;
+    char *service;
+    struct reg_host *next;
+};
+
+/** The entry of a host, made when it is asked for first. */
+MIR_MUST_CHECK bool reg_host_get(struct reg_client *client, const char *name, struct reg_host **out,
+                                 struct mir_error *err);
+void reg_host_free(struct reg_host *host);
+/** "https" or "http", found out once. */
+MIR_MUST_CHECK bool reg_host_scheme(struct reg_session *session, struct reg_host *host,
+                                    const char **scheme, struct mir_error *err);
+
+/* ---- tokens (token.c) ---------------------------------------------------------------------- */
+
+struct reg_tokens;
+
+struct reg_tokens *reg_tokens_new(void);
+void reg_tokens_free(struct reg_tokens *tokens);
+
+/* What a token is asked for with. Borrowed. */
+struct reg_token_ask {
+    struct reg_host *host; /* the registry that sent us to the realm */
+    const char *realm;
+    const char *service;       /* NULL: none */
+    const char *const *scopes; /* scope_count of them */
+    size_t scope_count;
+    const struct reg_creds *creds;
+    const char *refused; /* a token that was refused: not this one again; NULL: any */
+};
+
+/** A token that is still good, from the cache or the realm; one thread asks, the others wait for
+ * it. *out is a secret the caller frees; *fresh: it was fetched for this call. */
+MIR_MUST_CHECK bool reg_token_get(struct reg_session *session, const struct reg_token_ask *ask,
+                                  char **out, bool *fresh, struct mir_error *err);
+
+/* ---- client and session (client.c) --------------------------------------------------------- */
+
+struct reg_client {
+    struct reg_options options; /* strings borrowed from the caller */
+    struct reg_auth *auth;
+    struct reg_tokens *tokens;
+    struct http_client *http;
+    pthread_mutex_t lock; /* of the list of hosts */
+    struct reg_host *hosts;
+};
+
+struct reg_session {
+    struct reg_client *client;
+    struct http_conn *conn;
+};
+
+/* ---- one request (call.c) ------------------------------------------------------------------ */
+
+enum reg_access {
+    REG_PULL,
+    REG_PUSH, /* and pull */
+};
+
+struct reg_call {
+    enum http_method method;
+    const struct reg_repo *repo;
+    const char *path; /* below /v2/NAME/; or NULL and: */
+    const char *url;  /* absolute; credentials only if it is at the repository's registry */
+    enum reg_access access;
+    const char *mount_from; /* pull scope for this repository too; or NULL */
+    const struct http_header *headers;
+    size_t header_count;
+    const struct http_source *source;
+    uint64_t source_len;
+    const struct http_sink *sink;
+    uint64_t offset;
+    bool has_size;
+    uint64_t size;
+    size_t body_max;
+    bool once;
+};
+
+/* A call made ready: what it is sent as. The relay sends two of them itself. */
+struct reg_prepared {
+    struct http_request request;
+    struct reg_host *host;
+    bool home; /* the URL is at the repository's registry */
+    char *url;
+    char *authorization; /* secret, or NULL */
+    bool fresh;          /* authorization was obtained for this very call */
+};
+void reg_prepared_release(struct reg_prepared *prepared);
+#define auto_prepared __attribute__((cleanup(reg_prepared_release))) struct reg_prepared
+
+MIR_MUST_CHECK bool reg_call_prepare(struct reg_session *session, const struct reg_call *call,
+                                     struct reg_prepared *out, struct mir_error *err);
+/** After a 401: learn from it and take another authorization. *again says whether to send once
+ * more; false there means the refusal stands. */
+MIR_MUST_CHECK bool reg_call_answer_401(struct reg_session *session, const struct reg_call *call,
+                                        struct reg_prepared *prepared,
+                                        const struct http_response *response, bool *again,
+                                        struct mir_error *err);
+/** Prepare, send, answer 401s. True: an answer of any status. */
+MIR_MUST_CHECK bool reg_call_send(struct reg_session *session, const struct reg_call *call,
+                                  struct http_response *response, struct mir_error *err);
+
+/* ---- refusals (refusal.c) ------------------------------------------------------------------ */
+
+/** Turn an answer that is no success into an error: method, URL, status, the registry's own words,
+ * and a hint. Always false. */
+bool reg_refuse(struct reg_session *session, const struct reg_call *call,
+                const struct http_response *response, struct mir_error *err);
+/** The registry's words: code and message of its error body, or the first line of the text;
+ * cleaned, at most REG_MESSAGE_MAX bytes. Empty when there are none. Returns text. */
+#define REG_MESSAGE_TEXT_MAX (REG_MESSAGE_MAX + 4)
+const char *reg_message(struct mir_span body, char text[REG_MESSAGE_TEXT_MAX]);
+/** The hint for a TLS failure. Always false. */
+bool reg_tls_hint(const struct reg_host *host, struct mir_error *err);
+
+/* ---- uploads (upload.c, used by relay.c) --------------------------------------------------- */
+
+/** One POST that mounts or starts. Mounted: *location is NULL. Else the URL for the PUT, with the
+ * digest; the caller frees. */
+MIR_MUST_CHECK bool reg_upload_start(struct reg_session *session, const struct reg_repo *repo,
+                                     const struct img_descriptor *blob, const char *mount_from,
+                                     char **location, struct mir_error *err);
+/** What the answer to the PUT means. *again: a new upload may succeed. */
+MIR_MUST_CHECK bool reg_upload_judge(struct reg_session *session, const struct reg_call *call,
+                                     const struct img_descriptor *blob,
+                                     const struct http_response *response, bool *again,
+                                     struct mir_error *err);
+
+/** MIR_E_FORMAT unless host, repository (and reference, if not NULL) follow their grammar. */
+MIR_MUST_CHECK bool reg_check_names(const struct reg_repo *repo, const char *reference,
+                                    struct mir_error *err);
+
+#endif
