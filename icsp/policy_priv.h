@@ -1,0 +1,39 @@
+/*
+ * policy.json: building and encoding it. A policy is a json_t: {"default": [...], "transports":
+ * {NAME: {SCOPE: [requirement, ...]}}}.
+ */
+#ifndef ICSP_POLICY_PRIV_H
+#define ICSP_POLICY_PRIV_H
+
+#include "base/buf.h"
+#include "icsp/model_priv.h"
+
+/* The bytes of the file that every node has. */
+extern const char icsp_base_policy[];
+
+/* One policy object's share: its scopes and what they require. Borrowed. */
+struct icsp_scoped_requirement {
+    const struct icsp_list *scopes;
+    json_t *requirement;
+};
+
+struct icsp_policy_input {
+    const struct icsp_list *allowed;
+    const struct icsp_list *blocked;
+    const struct icsp_scoped_requirement *signatures; /* in the order of the objects */
+    size_t signature_count;
+};
+
+/** base as a tree; the caller owns it. */
+json_t *icsp_policy_base(void);
+/** Change policy by the lists and requirements. */
+void icsp_policy_build(json_t *policy, const struct icsp_policy_input *input);
+/** Append one requirement to a scope of transports docker and atomic, making what is missing. */
+void icsp_policy_append(json_t *policy, const char *scope, json_t *requirement);
+/** Make sure that transports docker and atomic are there. */
+void icsp_policy_add_transports(json_t *policy);
+
+/** The bytes of the file: two blanks per level, no newline at the end. */
+void icsp_policy_format(json_t *policy, struct mir_buf *out);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * registries.conf as a value: entries that a node looks up by prefix. Built from lists and merged
+ * sets, written as TOML.
+ */
+#ifndef ICSP_REGISTRIES_PRIV_H
+#define ICSP_REGISTRIES_PRIV_H
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "icsp/merge_priv.h"
+#include "icsp/reference_priv.h"
+
+enum icsp_pull {
+    ICSP_PULL_ALL,
+    ICSP_PULL_DIGEST, /* "digest-only" */
+    ICSP_PULL_TAG,    /* "tag-only" */
+};
+
+struct icsp_mirror {
+    char *location;
+    bool insecure;
+    enum icsp_pull pull;
+};
+
+struct icsp_registry {
+    char *prefix;   /* "" if none */
+    char *location; /* "" if none */
+    bool insecure;
+    bool blocked;
+    struct icsp_mirror *mirrors;
+    size_t mirror_count, mirror_capacity;
+};
+
+struct icsp_registries {
+    char **search; /* unqualified-search-registries */
+    size_t search_count, search_capacity;
+    struct icsp_registry **items; /* in the order of the file */
+    size_t count, capacity;
+    struct mir_map *by_scope; /* scope -> the first entry with it */
+};
+
+/** The file that every node has. */
+void icsp_registries_init_base(struct icsp_registries *registries);
+/** Nothing at all. */
+void icsp_registries_init(struct icsp_registries *registries);
+void icsp_registries_release(struct icsp_registries *registries);
+#define auto_registries __attribute__((cleanup(icsp_registries_release))) struct icsp_registries
+
+/** The prefix, or else the location. */
+struct mir_span icsp_registry_scope(const struct icsp_registry *registry);
+
+/* What goes into registries.conf. All borrowed. */
+struct icsp_registries_input {
+    const struct icsp_merged *digest;
+    const struct icsp_merged *tag;
+    const struct icsp_list *blocked;
+    const struct icsp_list *insecure;
+};
+
+/**
+ * Add to the entries that are there. False when a nested scope would have to inherit the mirrors of
+ * a wildcard source: *wildcard and *nested (borrowed from registries) say which.
+ */
+MIR_MUST_CHECK bool icsp_registries_build(struct icsp_registries *registries,
+                                          const struct icsp_registries_input *input,
+                                          const char **wildcard, const char **nested);
+
+/** The bytes of the file. */
+void icsp_registries_format(const struct icsp_registries *registries, struct mir_buf *out);
+/** The drop-in with the search list alone. */
+void icsp_search_format(const struct icsp_list *search, struct mir_buf *out);
+
+/* ---- looking up, as the container library does ---- */
+
+/** The entry with the longest matching prefix; NULL when none matches. *matched is the length of
+ * what its prefix matches. */
+const struct icsp_registry *icsp_registries_find(const struct icsp_registries *registries,
+                                                 struct mir_span ref, size_t *matched);
+
+/** What a pull of ref asks for at location: the matched part replaced. False when that is no
+ * canonical reference. The caller frees *text, which *out borrows from. */
+bool icsp_rewrite(struct mir_span ref, size_t matched, const char *location, char **text,
+                  struct icsp_reference *out);
+
+/** Is this mirror asked for such a reference? */
+bool icsp_mirror_applies(const struct icsp_mirror *mirror, const struct icsp_reference *ref);
+
+#endif
