@@ -43,8 +43,7 @@ static void free_image(struct copy_image *image)
     img_ref_release(&image->source);
     free(image->name);
     free(image->pinned);
-    if (image->owns_wants)
-        free(image->wants);
+    free(image->own_wants);
     img_ref_release(&image->destination);
     free(image->landing);
     free(image->platforms);
@@ -118,7 +117,7 @@ static struct copy_image *add_image(struct copy *copy, const char *asked, const 
     image->landing = mir_strdup(destination);
     image->has_landing = destination != NULL;
     image->cut = "";
-    image->wants = (struct img_platform *)(uintptr_t)copy->options.platforms;
+    image->wants = copy->options.platforms;
     image->want_count = copy->options.platform_count;
     mir_grow(&copy->images, copy->image_count, &copy->image_capacity, sizeof(*copy->images));
     copy->images[copy->image_count++] = image;
@@ -205,16 +204,15 @@ static bool take_cut(const struct copy *copy, struct copy_image *image, const ch
 
     if (!platforms || copy->options.platform_count > 0)
         return true;
-    image->wants = NULL;
     image->want_count = 0;
-    image->owns_wants = true;
     image->cut = platforms;
     while (mir_span_next(&rest, ',', &one)) {
-        mir_grow(&image->wants, image->want_count, &capacity, sizeof(*image->wants));
-        if (!img_platform_parse(one, &image->wants[image->want_count], err))
+        mir_grow(&image->own_wants, image->want_count, &capacity, sizeof(*image->own_wants));
+        if (!img_platform_parse(one, &image->own_wants[image->want_count], err))
             return mir_context(err, "%s", image->asked);
         image->want_count++;
     }
+    image->wants = image->own_wants;
     return true;
 }
 

@@ -12,12 +12,12 @@
 struct copy_image {
     char *asked; /* source with its transport, as the user wrote it */
     struct img_ref source;
-    char *name;                 /* in a bundle, when it is not the formatted source; else NULL */
-    char *pinned;               /* source with its digest, once that is known */
-    struct img_platform *wants; /* platforms to take of an index; owned unless the options' */
+    char *name;   /* in a bundle, when it is not the formatted source; else NULL */
+    char *pinned; /* source with its digest, once that is known */
+    const struct img_platform *wants; /* platforms to take of an index; borrowed */
     size_t want_count;
-    bool owns_wants;
-    const char *cut; /* names the choice where it is not the options'; "" usually */
+    struct img_platform *own_wants; /* behind wants, where they are the image's own */
+    const char *cut;                /* names the choice where it is not the options'; "" usually */
     const struct copy_origin *origin;
     struct img_ref destination; /* docker only; host NULL until it is known */
     char *landing;              /* destination as text */

@@ -60,7 +60,7 @@ void copy_graph_release(struct copy_graph *graph)
 }
 
 /* The caller holds the lock. */
-static const char *word_locked(struct copy_graph *graph, const char *word)
+static char *word_locked(struct copy_graph *graph, const char *word)
 {
     char *known = mir_map_find(graph->words, mir_span_of(word));
 
@@ -74,9 +74,9 @@ static const char *word_locked(struct copy_graph *graph, const char *word)
     return known;
 }
 
-const char *copy_graph_word(struct copy_graph *graph, const char *word)
+char *copy_graph_word(struct copy_graph *graph, const char *word)
 {
-    const char *known;
+    char *known;
 
     (void)pthread_mutex_lock(&graph->lock);
     known = word_locked(graph, word);
@@ -219,7 +219,7 @@ void copy_graph_walk(const struct copy_graph *graph, struct copy_manifest *root,
 
 struct img_descriptor copy_blob_descriptor(const struct copy_blob *blob)
 {
-    return (struct img_descriptor){.media_type = (char *)(uintptr_t)blob->media_type,
+    return (struct img_descriptor){.media_type = blob->media_type,
                                    .digest = blob->digest,
                                    .size = blob->size,
                                    .urls = blob->urls,

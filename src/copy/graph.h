@@ -21,8 +21,8 @@ struct copy_origin {
 struct copy_blob {
     struct img_digest digest;
     uint64_t size;
-    const char *media_type; /* interned */
-    char **urls;            /* of a foreign layer; NULL for others */
+    char *media_type; /* interned: not to be written to */
+    char **urls;      /* of a foreign layer; NULL for others */
     size_t url_count;
     const struct copy_origin *origin;
     bool is_config;
@@ -50,8 +50,9 @@ struct copy_manifest {
     char *bytes;
     size_t len;
     bool is_index;
-    bool is_sparse; /* children were left out by --platform */
-    unsigned depth; /* of the path it was first found on */
+    bool is_sparse;   /* children were left out by --platform */
+    bool has_foreign; /* layers with urls, which were left out */
+    unsigned depth;   /* of the path it was first found on */
     const struct copy_origin *origin;
     struct copy_child *children;
     size_t child_count;
@@ -109,8 +110,8 @@ void copy_graph_begin_walk(struct copy_graph *graph);
 void copy_graph_walk(const struct copy_graph *graph, struct copy_manifest *root,
                      const struct copy_visitor *visitor);
 
-/** A media type's one copy. */
-const char *copy_graph_word(struct copy_graph *graph, const char *word);
+/** A media type's one copy; not to be written to. */
+char *copy_graph_word(struct copy_graph *graph, const char *word);
 
 /** A descriptor that borrows from the node. */
 struct img_descriptor copy_blob_descriptor(const struct copy_blob *blob);

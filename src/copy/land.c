@@ -21,7 +21,12 @@ static bool land_one(const struct copy_landing *landing, struct copy_image *imag
 {
     if (!copy_landing_of(landing, &image->source, &image->destination, err))
         return false;
-    image->landing = copy_docker_text(&image->destination);
+    /* The digest is the source's; a name with both is refused by most tools. */
+    image->landing =
+        image->destination.tag
+            ? mir_format("docker://%s/%s:%s", image->destination.host, image->destination.repo,
+                         image->destination.tag)
+            : mir_format("docker://%s/%s", image->destination.host, image->destination.repo);
     return true;
 }
 

@@ -87,10 +87,3 @@ void copy_place_release(struct copy_place *place)
     free(place->name);
     *place = (struct copy_place){0};
 }
-
-char *copy_docker_text(const struct img_ref *ref)
-{
-    auto_free char *text = img_ref_format(ref);
-
-    return mir_format("docker://%s", text);
-}

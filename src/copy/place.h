@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/span.h"
 #include "bundle/bundle.h"
-#include "image/ref.h"
 
 enum copy_place_kind {
     COPY_PLACE_DOCKER,
@@ -37,8 +36,5 @@ MIR_MUST_CHECK bool copy_place_parse(struct mir_span text, bool bare_is_docker,
                                      struct copy_place *out, struct mir_error *err);
 void copy_place_release(struct copy_place *place);
 #define auto_place __attribute__((cleanup(copy_place_release))) struct copy_place
-
-/** "docker://host/repo:tag" or "...@sha256:..." of a reference; the caller frees. */
-char *copy_docker_text(const struct img_ref *ref);
 
 #endif

@@ -8,9 +8,12 @@
 
 #include "base/mem.h"
 
+#define CAPACITY_START 64
+
 void copy_queue_init(struct copy_queue *queue)
 {
-    *queue = (struct copy_queue){0};
+    *queue = (struct copy_queue){.capacity = CAPACITY_START};
+    queue->items = mir_alloc_array(queue->capacity, sizeof(*queue->items));
     (void)pthread_mutex_init(&queue->lock, NULL);
     (void)pthread_cond_init(&queue->changed, NULL);
 }
@@ -25,7 +28,7 @@ void copy_queue_release(struct copy_queue *queue)
 /* The caller holds the lock. */
 static void make_room(struct copy_queue *queue)
 {
-    size_t capacity = queue->capacity > 0 ? 2 * queue->capacity : 64;
+    size_t capacity = 2 * queue->capacity;
     void **items;
 
     if (queue->count < queue->capacity)
@@ -41,9 +44,13 @@ static void make_room(struct copy_queue *queue)
 
 void copy_queue_push(struct copy_queue *queue, void *item)
 {
+    size_t end;
+
     (void)pthread_mutex_lock(&queue->lock);
     make_room(queue);
-    queue->items[(queue->head + queue->count++) % queue->capacity] = item;
+    end = (queue->head + queue->count) % queue->capacity;
+    queue->items[end] = item;
+    queue->count++;
     (void)pthread_cond_signal(&queue->changed);
     (void)pthread_mutex_unlock(&queue->lock);
 }

@@ -59,8 +59,10 @@ static bool add_blob(struct copy *copy, struct copy_manifest *node,
     struct copy_blob *blob;
 
     if (!is_config && img_type_is_nondistributable(found->media_type) &&
-        !copy->options.nondistributable)
+        !copy->options.nondistributable) {
+        node->has_foreign = true;
         return true;
+    }
     if (!copy_graph_blob(&copy->graph, found, node->origin, is_config, &blob, err))
         return false;
     node->blobs[node->blob_count++] = blob;

@@ -233,15 +233,36 @@ static bool blob_to_registry(struct copy_worker *worker, struct copy_task *task,
     return true;
 }
 
-static bool to_registry(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
+/* Why a registry may refuse a manifest that is as its source had it. */
+static bool explain_refusal(const struct copy_manifest *manifest, struct mir_error *err)
+{
+    if (manifest->is_sparse)
+        return mir_hint(err, "--platform left out manifests of this index, and some registries "
+                             "want all of them: copy all platforms, or use a registry that takes "
+                             "sparse indexes");
+    if (manifest->has_foreign)
+        return mir_hint(err, "it has non-distributable layers: let the registry accept their URLs "
+                             "(docker-registry: validation.manifests.urls.allow)");
+    return false;
+}
+
+static bool manifest_to_registry(struct copy_worker *worker, const struct copy_task *task,
+                                 struct mir_error *err)
 {
     const struct copy_manifest *manifest = task->manifest;
+    const char *reference = task->tag ? task->tag : manifest->digest.text;
+    const struct mir_span bytes = mir_span(manifest->bytes, manifest->len);
 
+    return reg_manifest_put(worker->destination, &task->repo, reference, manifest->media_type,
+                            bytes, err) ||
+           explain_refusal(manifest, err);
+}
+
+static bool to_registry(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
+{
     if (task->kind == COPY_TASK_BLOB)
         return blob_to_registry(worker, task, err);
-    return reg_manifest_put(worker->destination, &task->repo,
-                            task->tag ? task->tag : manifest->digest.text, manifest->media_type,
-                            mir_span(manifest->bytes, manifest->len), err);
+    return manifest_to_registry(worker, task, err);
 }
 
 bool copy_transfer(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
