@@ -30,10 +30,14 @@ struct serve_catalog {
 
 /* ---- claims ---- */
 
-static void add_claim(struct serve_catalog *catalog, struct claim claim)
+/* Takes repo and tag. */
+static void add_claim(struct serve_catalog *catalog, char *repo, char *tag, bool is_full,
+                      const struct serve_content *content)
 {
-    mir_grow(&catalog->claims, catalog->claim_count, &catalog->claim_capacity, sizeof(claim));
-    catalog->claims[catalog->claim_count++] = claim;
+    mir_grow(&catalog->claims, catalog->claim_count, &catalog->claim_capacity,
+             sizeof(*catalog->claims));
+    catalog->claims[catalog->claim_count++] =
+        (struct claim){.repo = repo, .tag = tag, .is_full = is_full, .content = content};
 }
 
 static void claim_names(struct serve_catalog *catalog, const char *image_name, const char *path,
@@ -43,9 +47,8 @@ static void claim_names(struct serve_catalog *catalog, const char *image_name, c
 
     serve_name_init(image_name, path, &name);
     if (name.full)
-        add_claim(catalog,
-                  (struct claim){mir_steal(&name.full), mir_strdup(name.tag), true, content});
-    add_claim(catalog, (struct claim){mir_steal(&name.repo), mir_steal(&name.tag), false, content});
+        add_claim(catalog, mir_steal(&name.full), mir_strdup(name.tag), true, content);
+    add_claim(catalog, mir_steal(&name.repo), mir_steal(&name.tag), false, content);
     serve_name_release(&name);
 }
 

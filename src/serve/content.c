@@ -49,25 +49,34 @@ const struct serve_content *serve_store_find(const struct serve_store *store,
     return mir_map_find(store->by_digest, mir_span_of(digest->text));
 }
 
+static struct serve_content *add_content(struct serve_store *store,
+                                         const struct bundle_reader *reader,
+                                         const struct bundle_blob *blob)
+{
+    struct serve_content *content = mir_alloc(sizeof(*content));
+
+    content->reader = reader;
+    content->blob = blob;
+    mir_map_set(store->by_digest, mir_span_of(blob->digest.text), content);
+    mir_grow(&store->all, store->count, &store->capacity, sizeof(struct serve_content *));
+    store->all[store->count++] = content;
+    return content;
+}
+
 /* The content of a digest, taken in if some bundle has it; NULL if none has. */
 static struct serve_content *take_in(struct serve_store *store, const struct img_digest *digest)
 {
-    struct mir_span key = mir_span_of(digest->text);
-    struct serve_content *content = mir_map_find(store->by_digest, key);
+    struct serve_content *known = mir_map_find(store->by_digest, mir_span_of(digest->text));
 
-    for (size_t i = 0; !content && i < store->reader_count; i++) {
+    if (known)
+        return known;
+    for (size_t i = 0; i < store->reader_count; i++) {
         const struct bundle_blob *blob = bundle_reader_find(store->readers[i], digest);
 
-        if (!blob)
-            continue;
-        content = mir_alloc(sizeof(*content));
-        content->reader = store->readers[i];
-        content->blob = blob;
-        mir_map_set(store->by_digest, key, content);
-        mir_grow(&store->all, store->count, &store->capacity, sizeof(struct serve_content *));
-        store->all[store->count++] = content;
+        if (blob)
+            return add_content(store, store->readers[i], blob);
     }
-    return content;
+    return NULL;
 }
 
 static struct serve_content *take_in_manifest(struct serve_store *store,

@@ -69,7 +69,7 @@ static bool open_socket(const struct addrinfo *found, int *fd, struct mir_error 
 
 static bool port_of(int fd, uint16_t *port, struct mir_error *err)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(bound);
 
     if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
