@@ -69,15 +69,17 @@ static bool open_socket(const struct addrinfo *found, int *fd, struct mir_error 
 
 static bool port_of(int fd, uint16_t *port, struct mir_error *err)
 {
-    struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound;
     socklen_t len = sizeof(bound);
 
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
+    memset(&bound, 0, sizeof(bound));
+    if (getsockname(fd, &bound.any, &len) != 0)
         return mir_fail_errno(err, "ask for the port");
-    if (bound.ss_family == AF_INET6)
-        *port = ntohs(((const struct sockaddr_in6 *)&bound)->sin6_port);
-    else
-        *port = ntohs(((const struct sockaddr_in *)&bound)->sin_port);
+    *port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
     return true;
 }
 
