@@ -158,8 +158,7 @@ static bool check_image(struct copy *copy, struct copy_image *image, struct mir_
     return check_platforms(image, &sizes, err);
 }
 
-/* Figures over everything that is to be copied, each blob once. */
-static void add_up(struct copy *copy)
+void copy_add_up(struct copy *copy)
 {
     struct sizes all = {0};
     uint64_t separately = 0;
@@ -186,5 +185,4 @@ void copy_check(struct copy *copy)
         if (copy_image_is_planned(image) && !check_image(copy, image, &err))
             copy_image_fail(copy, image, &err);
     }
-    add_up(copy);
 }

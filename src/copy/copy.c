@@ -400,7 +400,6 @@ static bool plan_destination(struct copy *copy, struct mir_error *err)
         return true;
     if (!copy_goes_to_registry(copy))
         return copy_tasks_for_layout(copy, err);
-    copy_probe_indexes(copy);
     copy_tasks_for_registry(copy);
     if (copy->options.dry_run)
         ask_for_blobs(copy);
@@ -421,6 +420,9 @@ bool copy_plan(struct copy *copy, struct mir_error *err)
     copy_check(copy);
     if (!copy_check_collisions(copy, err))
         return false;
+    if (copy->destination_client)
+        copy_probe_resolved(copy);
+    copy_add_up(copy);
     return plan_destination(copy, err);
 }
 

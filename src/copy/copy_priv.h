@@ -24,6 +24,7 @@ struct copy_image {
     bool has_landing;           /* destination was given with the image */
     struct copy_manifest *root; /* NULL until resolved */
     char *platforms;            /* what an index was cut to, or NULL */
+    bool is_probed;             /* the destination was asked */
     bool index_there;           /* an index of this digest stands at the destination */
     enum copy_outcome outcome;
     uint64_t bytes;
@@ -121,13 +122,15 @@ void copy_image_fail(struct copy *copy, struct copy_image *image, const struct m
 
 /* resolve.c: sources to manifests, in parallel. */
 void copy_resolve(struct copy *copy);
-/** HEAD every manifest below an index that is at the destination; PRESENT when all are. */
-void copy_probe_indexes(struct copy *copy);
+/** Ask for images whose digest was not known before, and for every manifest below an index that is
+ * at the destination: PRESENT when all are. */
+void copy_probe_resolved(struct copy *copy);
 /* land.c: the destination of every image (before anything is asked), and collisions (after). */
 MIR_MUST_CHECK bool copy_land(struct copy *copy, struct mir_error *err);
 MIR_MUST_CHECK bool copy_check_collisions(struct copy *copy, struct mir_error *err);
-/* check.c: which images are complete; sizes. */
+/* check.c: which images are complete, and figures over all that is to be copied, each blob once. */
 void copy_check(struct copy *copy);
+void copy_add_up(struct copy *copy);
 /* tasks.c, tasks_layout.c: what is to be done at the destination. */
 struct copy_task *copy_task_new(struct copy *copy, enum copy_task_kind kind);
 void copy_task_free(struct copy_task *task);

@@ -25,6 +25,13 @@ void copy_queue_release(struct copy_queue *queue)
     free(queue->items);
 }
 
+/* Where the i-th item stands in the ring. */
+static void **slot(const struct copy_queue *queue, size_t i)
+{
+    assert(queue->capacity > 0);
+    return &queue->items[(queue->head + i) % queue->capacity];
+}
+
 /* The caller holds the lock. */
 static void make_room(struct copy_queue *queue)
 {
@@ -35,7 +42,7 @@ static void make_room(struct copy_queue *queue)
         return;
     items = mir_alloc_array(capacity, sizeof(*items));
     for (size_t i = 0; i < queue->count; i++)
-        items[i] = queue->items[(queue->head + i) % queue->capacity];
+        items[i] = *slot(queue, i);
     free(queue->items);
     queue->items = items;
     queue->capacity = capacity;
@@ -44,12 +51,9 @@ static void make_room(struct copy_queue *queue)
 
 void copy_queue_push(struct copy_queue *queue, void *item)
 {
-    size_t end;
-
     (void)pthread_mutex_lock(&queue->lock);
     make_room(queue);
-    end = (queue->head + queue->count) % queue->capacity;
-    queue->items[end] = item;
+    *slot(queue, queue->count) = item;
     queue->count++;
     (void)pthread_cond_signal(&queue->changed);
     (void)pthread_mutex_unlock(&queue->lock);
@@ -64,7 +68,7 @@ static void *take(struct copy_queue *queue)
     while (queue->count == 0 && queue->running > 0)
         (void)pthread_cond_wait(&queue->changed, &queue->lock);
     if (queue->count > 0) {
-        item = queue->items[queue->head];
+        item = *slot(queue, 0);
         queue->head = (queue->head + 1) % queue->capacity;
         queue->count--;
         queue->running++;

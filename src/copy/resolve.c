@@ -220,7 +220,8 @@ static void resolve_image(struct copy_worker *worker, const struct job *job)
 
 static bool can_probe(const struct copy_image *image)
 {
-    return image->source.has_digest && image->destination.host && !image->error;
+    return image->source.has_digest && image->destination.host && !image->error &&
+           !image->is_probed;
 }
 
 /* An index may stand there without all its children (registries that allow it keep what
@@ -315,15 +316,17 @@ static size_t probe_some(struct copy *copy, size_t first, size_t limit, size_t *
     for (size_t n = 0; *asked < copy->image_count && n < limit; (*asked)++) {
         if (!can_probe(copy->images[*asked]))
             continue;
+        copy->images[*asked]->is_probed = true;
         push(copy, (struct job){.kind = JOB_PROBE, .image = copy->images[*asked]});
         n++;
     }
     run(copy);
     for (size_t i = first; i < *asked; i++)
-        there += copy->images[i]->outcome == COPY_OUTCOME_PRESENT;
+        there += copy->images[i]->outcome == COPY_OUTCOME_PRESENT || copy->images[i]->index_there;
     return there;
 }
 
+/* Ask for every image whose digest is known by now, unless a sample says that it is no use. */
 static void probe_destination(struct copy *copy)
 {
     size_t asked;
@@ -358,8 +361,9 @@ void copy_resolve(struct copy *copy)
     run(copy);
 }
 
-void copy_probe_indexes(struct copy *copy)
+void copy_probe_resolved(struct copy *copy)
 {
+    probe_destination(copy);
     for (size_t i = 0; i < copy->image_count; i++) {
         struct copy_image *image = copy->images[i];
 
