@@ -130,7 +130,7 @@ $(O)/obj/%.o: %.c Makefile
 # tests/lib is fixtures and the scripted server; tests/lib/tools/*.c are programs for the scripts.
 
 TEST_CFLAGS = $(shell $(PKG_CONFIG) --cflags cmocka) -Itests
-TEST_LIBS   = $(shell $(PKG_CONFIG) --libs cmocka)
+TEST_LIBS   = $(shell $(PKG_CONFIG) --libs cmocka libssl)
 
 testlib_sources := $(wildcard tests/lib/*.c)
 testlib := $(O)/lib/libmirror-testing.a
