@@ -100,8 +100,8 @@ static bool guard(struct compilation *c, const struct icsp_options *options)
     if (!release && c->objects->release_object)
         release = "";
     if (!release)
-        icsp_say(c->findings, ICSP_NOTE, (struct icsp_place){0},
-                 "give the ClusterVersion, or --release-image",
+        icsp_say(c->findings, c->objects->image.blocked.count > 0 ? ICSP_NOTE : ICSP_DETAIL,
+                 (struct icsp_place){0}, "give the ClusterVersion, or --release-image",
                  "no release image is known: blocked registries are taken as they are, without the "
                  "check that the cluster's own image stays reachable");
     return icsp_guard(&c->objects->image, release, &c->digest, &c->guarded, c->findings, c->err);

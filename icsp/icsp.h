@@ -29,7 +29,8 @@
 /* ---- findings ---- */
 
 enum icsp_severity {
-    ICSP_NOTE,    /* for the curious */
+    ICSP_DETAIL,  /* for the curious */
+    ICSP_NOTE,    /* worth knowing */
     ICSP_WARNING, /* written, but look */
     ICSP_ERROR,   /* rejected; nothing is written */
 };
@@ -136,9 +137,10 @@ enum icsp_scope_level {
     ICSP_SCOPE_REGISTRY,   /* the whole source host, where the mirror keeps the path */
 };
 
+/* Both are borrowed by icsp_emit(). */
 struct icsp_ca {
-    const char *host; /* with port */
-    const char *pem;  /* certificate bundle */
+    char *host; /* with port */
+    char *pem;  /* certificate bundle */
 };
 
 struct icsp_texts {

@@ -329,7 +329,7 @@ static bool pass_over(struct intake *in, bool known, const char *version)
                  (struct icsp_place){.object = in->label, .field = "apiVersion", .value = version},
                  "check the apiVersion", "passed over: it is not a version that nodes depend on");
     else
-        icsp_say(in->findings, ICSP_NOTE, (struct icsp_place){.object = in->label}, NULL,
+        icsp_say(in->findings, ICSP_DETAIL, (struct icsp_place){.object = in->label}, NULL,
                  "passed over: this kind has no effect on a node's registry files");
     return true;
 }

@@ -1,11 +1,63 @@
 /*
- * Writing cluster objects and node files from a mapping: shared by emit-icsp and `copy --emit-dir`.
+ * Writing cluster objects and node files from a mapping: shared by emit-icsp and `copy --emit-dir`;
+ * and writing node files, shared with node-config.
  */
 #ifndef CLI_EMIT_H
 #define CLI_EMIT_H
 
 #include "cli/cli.h"
 #include "copy/copy.h"
+#include "icsp/icsp.h"
+#include "image/ref.h"
+
+/* Images and where their copies are. */
+struct emit_mapping {
+    struct img_ref *sources, *mirrors; /* owned; side by side */
+    size_t count, source_capacity, mirror_capacity;
+};
+
+/** Both are copied. */
+void emit_mapping_add(struct emit_mapping *mapping, const struct img_ref *source,
+                      const struct img_ref *mirror);
+void emit_mapping_release(struct emit_mapping *mapping);
+#define auto_mapping __attribute__((cleanup(emit_mapping_release))) struct emit_mapping
+
+/* Where the files go. */
+struct emit_output {
+    const char *dir;  /* NULL: standard output */
+    const char *only; /* one of them, by name or by the end of its path; NULL: all */
+    bool strict;      /* a warning is a failure, and nothing is written */
+};
+
+/** Print what was found: warnings, notes and details to the log. Errors are left to the caller.
+ * With strict, MIR_E_FORMAT when there was a warning. */
+MIR_MUST_CHECK bool emit_findings(struct cli *cli, const struct icsp_findings *findings,
+                                  bool strict, struct mir_error *err);
+
+/* Named texts that are written together. */
+struct emit_files {
+    struct icsp_file *items;
+    size_t count, capacity;
+};
+
+/** Both are copied. */
+void emit_files_add(struct emit_files *files, const char *path, struct mir_span data);
+void emit_files_release(struct emit_files *files);
+#define auto_emit_files __attribute__((cleanup(emit_files_release))) struct emit_files
+
+/** Into the folder, each file whole; or to standard output, each under a "# PATH" line, or the one
+ * asked for alone as it is. */
+MIR_MUST_CHECK bool emit_write(const struct emit_files *files, const struct emit_output *output,
+                               struct mir_error *err);
+
+/**
+ * The objects for the mapping, and under node/ what they put on a node.
+ *
+ * release_image  what the cluster runs, for the release guard; NULL if not known.
+ */
+MIR_MUST_CHECK bool emit_objects(struct cli *cli, const struct emit_mapping *mapping,
+                                 struct icsp_emit_options *options, const char *release_image,
+                                 const struct emit_output *output, struct mir_error *err);
 
 /** After a copy into a registry: what `emit-icsp` would write, with its defaults, into dir. The
  * mapping is that of the copy (images that are at the destination). Warnings go to the log. */

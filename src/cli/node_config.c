@@ -1,0 +1,222 @@
+/*
+ * mirror node-config: what a cluster writes on its nodes for given objects, without a cluster.
+ */
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "cli/emit.h"
+
+#define INPUT_MAX (256u << 20)
+
+enum {
+    OPT_OUTPUT_DIR = 1,
+    OPT_RELEASE_IMAGE,
+    OPT_ONLY,
+    OPT_STRICT,
+};
+
+static const struct cli_option options[] = {
+    {"output-dir", 'o', "DIR", "write the node's tree below DIR instead of to standard output",
+     OPT_OUTPUT_DIR},
+    {"release-image", 0, "REF",
+     "the image the cluster runs, for clusters whose ClusterVersion is not given",
+     OPT_RELEASE_IMAGE},
+    {"only", 0, "FILE", "print this file alone, as it is: registries.conf, policy.json, ...",
+     OPT_ONLY},
+    {"strict", 0, NULL, "fail, and write nothing, where there is a warning", OPT_STRICT},
+};
+
+struct arguments {
+    const char **inputs; /* files, folders, "-" */
+    size_t count, capacity;
+    const char *release_image;
+    struct emit_output output;
+};
+
+static bool take_argument(struct arguments *args, int id, const char *value, struct mir_error *err)
+{
+    switch (id) {
+    case OPT_OUTPUT_DIR:
+        args->output.dir = value;
+        return true;
+    case OPT_RELEASE_IMAGE:
+        args->release_image = value;
+        return true;
+    case OPT_ONLY:
+        args->output.only = value;
+        return true;
+    case OPT_STRICT:
+        return cli_bool("strict", value, &args->output.strict, err);
+    default:
+        break;
+    }
+    mir_grow(&args->inputs, args->count, &args->capacity, sizeof(*args->inputs));
+    args->inputs[args->count++] = value;
+    return true;
+}
+
+static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
+{
+    const char *value;
+
+    *go = false;
+    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
+        if (id == CLI_BAD)
+            return false;
+        if (id == CLI_HELP)
+            return true;
+        if (!take_argument(args, id, value, err))
+            return false;
+    }
+    if (args->count == 0)
+        return cli_usage(cli, err, "name the files or folders that hold the objects");
+    if (args->output.dir && args->output.only)
+        return cli_usage(cli, err, "--only prints one file, --output-dir writes all");
+    *go = true;
+    return true;
+}
+
+/* ---- reading objects ---- */
+
+static bool add_file(struct icsp_objects *objects, const char *path, struct icsp_findings *findings,
+                     struct mir_error *err)
+{
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    auto_free char *text = NULL;
+    auto_json *documents = NULL;
+    size_t len;
+
+    return mir_file_read(path, INPUT_MAX, &text, &len, err) &&
+           mir_yaml_parse(mir_span(text, len), name, &documents, err) &&
+           icsp_objects_add(objects, documents, name, findings, err);
+}
+
+static bool is_object_file(const char *name)
+{
+    return name[0] != '.' && (mir_ends_with(name, ".yaml") || mir_ends_with(name, ".yml") ||
+                              mir_ends_with(name, ".json"));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct names {
+    char **items;
+    size_t count, capacity;
+};
+
+static void names_release(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->items[i]);
+    free(names->items);
+}
+#define auto_names __attribute__((cleanup(names_release))) struct names
+
+/* The object files of a folder, by name in byte order. */
+static bool list_folder(const char *path, struct names *names, struct mir_error *err)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+
+    if (!dir)
+        return mir_fail_errno(err, "open %s", path);
+    for (entry = readdir(dir); entry; entry = readdir(dir)) {
+        if (!is_object_file(entry->d_name))
+            continue;
+        mir_grow(&names->items, names->count, &names->capacity, sizeof(*names->items));
+        names->items[names->count++] = mir_format("%s/%s", path, entry->d_name);
+    }
+    (void)closedir(dir);
+    if (names->count > 0)
+        qsort(names->items, names->count, sizeof(*names->items), compare_names);
+    return true;
+}
+
+static bool add_folder(struct icsp_objects *objects, const char *path,
+                       struct icsp_findings *findings, struct mir_error *err)
+{
+    auto_names names = {0};
+
+    if (!list_folder(path, &names, err))
+        return false;
+    if (names.count == 0)
+        return mir_fail(err, MIR_E_NOT_FOUND, "%s holds no .yaml, .yml or .json file", path);
+    for (size_t i = 0; i < names.count; i++)
+        if (!add_file(objects, names.items[i], findings, err))
+            return false;
+    return true;
+}
+
+static bool add_input(struct icsp_objects *objects, const char *path,
+                      struct icsp_findings *findings, struct mir_error *err)
+{
+    struct stat status;
+
+    if (strcmp(path, "-") != 0 && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return add_folder(objects, path, findings, err);
+    return add_file(objects, path, findings, err);
+}
+
+/* ---- the command ---- */
+
+static bool compile(struct arguments *args, struct icsp_files *files,
+                    struct icsp_findings *findings, struct mir_error *err)
+{
+    struct icsp_options compile_options = {.release_image = args->release_image};
+    struct icsp_objects *objects = icsp_objects_new();
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < args->count; i++)
+        ok = add_input(objects, args->inputs[i], findings, err);
+    ok = ok && icsp_compile(objects, &compile_options, files, findings, err);
+    icsp_objects_free(objects);
+    return ok;
+}
+
+static bool node_config(struct cli *cli, struct arguments *args, struct mir_error *err)
+{
+    auto_files node = {0};
+    auto_emit_files files = {0};
+    auto_findings findings = {0};
+    bool ok = compile(args, &node, &findings, err);
+
+    if (!emit_findings(cli, &findings, ok && args->output.strict, err) || !ok)
+        return false;
+    for (size_t i = 0; i < node.count; i++)
+        emit_files_add(&files, node.items[i].path, mir_span(node.items[i].data, node.items[i].len));
+    return emit_write(&files, &args->output, err);
+}
+
+static bool run(struct cli *cli, struct mir_error *err)
+{
+    struct arguments args = {0};
+    bool go;
+    bool ok = read_arguments(cli, &args, &go, err) && (!go || node_config(cli, &args, err));
+
+    free(args.inputs);
+    return ok;
+}
+
+const struct cli_command cli_node_config = {
+    .name = "node-config",
+    .synopsis = "[flags] OBJECTS.yaml|DIR|-...",
+    .summary = "show what a cluster writes on its nodes for given objects",
+    .help = "Compile cluster objects (Image, ClusterVersion, ImageContentSourcePolicy,\n"
+            "ImageDigestMirrorSet, ImageTagMirrorSet, ClusterImagePolicy, ImagePolicy and\n"
+            "the ConfigMaps with certificate authorities) to the files that the Machine\n"
+            "Config Operator puts on every node: registries.conf, policy.json,\n"
+            "registries.d, certs.d. Other objects are passed over.\n"
+            "\n"
+            "Files may hold several YAML or JSON documents and Lists; of a folder, its\n"
+            ".yaml, .yml and .json files are read by name. What a cluster rejects is\n"
+            "rejected (exit status 1), and nothing is written.",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .run = run,
+};
