@@ -1,0 +1,579 @@
+/*
+ * A whole copy from a registry that plays foul, or from one behind a bad network: the right
+ * outcome, the right message, and never a file under the final name that is not whole.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "bundle/bundle.h"
+#include "copy/copy.h"
+#include "http/http.h"
+#include "lib/fake_clock.h"
+#include "lib/scratch.h"
+#include "lib/server.h"
+
+#define LAYER_BYTES  300000
+#define REPLIES_MAX  64
+#define CHAIN_LENGTH (IMG_NESTING_MAX + 4)
+#define BIG_MANIFEST (10u << 20)
+#define NOT_FOUND_REPLY                                                                            \
+    {                                                                                              \
+        .status = 404, .body = "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\"}]}"                    \
+    }
+
+/* ---- an image, and a server that has it ---- */
+
+struct scene {
+    char layer[LAYER_BYTES];
+    struct img_digest layer_digest, config_digest, manifest_digest;
+    char *manifest;
+    char *paths[REPLIES_MAX]; /* owned texts that replies borrow */
+    size_t path_count;
+    struct server_reply replies[REPLIES_MAX];
+    size_t count;
+    struct server *server, *elsewhere;
+    struct fake_clock clock;
+    struct mir_cancel cancel;
+    char *dir, *bundle;
+    struct copy *copy;
+    struct mir_error err;
+};
+
+static const char config[] = "{\"architecture\":\"amd64\",\"os\":\"linux\"}";
+
+static char *keep(struct scene *scene, char *text)
+{
+    assert_true(scene->path_count < REPLIES_MAX);
+    scene->paths[scene->path_count++] = text;
+    return text;
+}
+
+static char *manifest_path(struct scene *scene, const struct img_digest *digest)
+{
+    return keep(scene, mir_format("/v2/ns/app/manifests/%s", digest->text));
+}
+
+static char *blob_path(struct scene *scene, const struct img_digest *digest)
+{
+    return keep(scene, mir_format("/v2/ns/app/blobs/%s", digest->text));
+}
+
+static void reply(struct scene *scene, struct server_reply row)
+{
+    assert_true(scene->count < REPLIES_MAX);
+    scene->replies[scene->count++] = row;
+}
+
+static void digest_of(const char *text, struct img_digest *out)
+{
+    img_digest_of(MIR_HASH_SHA256, mir_span_of(text), out);
+}
+
+static int scene_new(void **state)
+{
+    struct scene *scene = mir_alloc(sizeof(*scene));
+
+    for (size_t i = 0; i < LAYER_BYTES; i++)
+        scene->layer[i] = (char)(i * 31 + i / 251);
+    img_digest_of(MIR_HASH_SHA256, mir_span(scene->layer, LAYER_BYTES), &scene->layer_digest);
+    digest_of(config, &scene->config_digest);
+    scene->manifest = mir_format(
+        "{\"schemaVersion\":2,\"mediaType\":\"" IMG_TYPE_OCI_MANIFEST
+        "\",\"config\":{\"mediaType\":"
+        "\"" IMG_TYPE_OCI_CONFIG "\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"mediaType\":"
+        "\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%s\",\"size\":%d}]}",
+        scene->config_digest.text, strlen(config), scene->layer_digest.text, LAYER_BYTES);
+    digest_of(scene->manifest, &scene->manifest_digest);
+    fake_clock_init(&scene->clock);
+    scene->dir = scratch_new();
+    scene->bundle = mir_format("%s/out.tar", scene->dir);
+    *state = scene;
+    return 0;
+}
+
+static int scene_free(void **state)
+{
+    struct scene *scene = *state;
+
+    copy_free(scene->copy);
+    server_stop(scene->server);
+    server_stop(scene->elsewhere);
+    for (size_t i = 0; i < scene->path_count; i++)
+        free(scene->paths[i]);
+    free(scene->manifest);
+    free(scene->bundle);
+    scratch_remove(scene->dir);
+    free(scene);
+    return 0;
+}
+
+/* The rest of the registry, as it should be: rows added before win. */
+static void honest(struct scene *scene)
+{
+    reply(scene, (struct server_reply){.method = "GET",
+                                       .path = manifest_path(scene, &scene->manifest_digest),
+                                       .status = 200,
+                                       .headers = "Content-Type: " IMG_TYPE_OCI_MANIFEST "\r\n",
+                                       .body = scene->manifest});
+    reply(scene, (struct server_reply){.method = "GET",
+                                       .path = blob_path(scene, &scene->config_digest),
+                                       .status = 200,
+                                       .body = config});
+    reply(scene, (struct server_reply){.method = "GET",
+                                       .path = blob_path(scene, &scene->layer_digest),
+                                       .status = 200,
+                                       .body = scene->layer,
+                                       .body_len = LAYER_BYTES,
+                                       .ranges = true});
+    reply(scene, (struct server_reply)NOT_FOUND_REPLY);
+}
+
+/* Copy HOST/ns/app@DIGEST into the bundle; the result is in scene->err. */
+static bool copy_image(struct scene *scene, const struct img_digest *digest)
+{
+    auto_free char *source = NULL;
+    auto_free char *destination = mir_format("bundle:%s", scene->bundle);
+    struct copy_options options = {.jobs = 3,
+                                   .clock = &scene->clock.clock,
+                                   .cancel = &scene->cancel,
+                                   .source = {.retry_times = 3, .creds = "user:s3cret-word"}};
+
+    scene->server = server_start(scene->replies, scene->count);
+    source = mir_format("docker://%s/ns/app@%s", server_host(scene->server), digest->text);
+    return copy_new(&options, destination, &scene->copy, &scene->err) &&
+           copy_add(scene->copy, source, NULL, false, &scene->err) &&
+           copy_plan(scene->copy, &scene->err) && copy_run(scene->copy, &scene->err);
+}
+
+static bool copy_honest_image(struct scene *scene)
+{
+    honest(scene);
+    return copy_image(scene, &scene->manifest_digest);
+}
+
+static void expect_nothing_written(struct scene *scene, const char *label)
+{
+    if (scratch_count(scene->dir) != 0)
+        fail_msg("%s: something was left in the directory", label);
+}
+
+/* The image failed with this code, and its text says this. */
+static void expect_failure(struct scene *scene, enum mir_code code, const char *text)
+{
+    struct copy_result result;
+
+    copy_get_result(scene->copy, 0, &result);
+    if (result.outcome != COPY_OUTCOME_FAILED || !result.error)
+        fail_msg("it did not fail");
+    if (result.error->code != code || !strstr(result.error->text, text))
+        fail_msg("code %d, \"%s\"; expected code %d with \"%s\"", result.error->code,
+                 result.error->text, code, text);
+    expect_nothing_written(scene, text);
+}
+
+static void expect_whole_bundle(struct scene *scene)
+{
+    struct bundle_verify_sink sink = {0};
+    struct bundle_verify_totals totals;
+    struct bundle_reader *reader;
+
+    if (!bundle_reader_open(scene->bundle, BUNDLE_FORM_TAR, &reader, &scene->err) ||
+        !bundle_verify(reader, 1, &sink, &totals, &scene->err))
+        fail_msg("%s", scene->err.text);
+    bundle_reader_close(reader);
+    assert_int_equal(totals.problems, 0);
+    assert_int_equal(totals.images, 1);
+    assert_int_equal(scratch_count(scene->dir), 1);
+}
+
+/* ---- what is refused ---- */
+
+static void copy_refuses_a_layer_with_other_bytes(void **state)
+{
+    struct scene *scene = *state;
+    char *other = keep(scene, mir_alloc(LAYER_BYTES));
+
+    memcpy(other, scene->layer, LAYER_BYTES);
+    other[LAYER_BYTES / 2] ^= 1;
+    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
+                                       .status = 200,
+                                       .body = other,
+                                       .body_len = LAYER_BYTES});
+    assert_false(copy_honest_image(scene));
+    expect_failure(scene, MIR_E_DIGEST, scene->layer_digest.text);
+}
+
+static void copy_refuses_a_manifest_with_other_bytes(void **state)
+{
+    struct scene *scene = *state;
+
+    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
+                                       .status = 200,
+                                       .body = "{\"schemaVersion\":2}"});
+    assert_false(copy_honest_image(scene));
+    expect_failure(scene, MIR_E_DIGEST, scene->manifest_digest.text);
+}
+
+static void copy_refuses_a_layer_that_is_too_short(void **state)
+{
+    struct scene *scene = *state;
+
+    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
+                                       .status = 200,
+                                       .body = scene->layer,
+                                       .body_len = LAYER_BYTES - 1000});
+    assert_false(copy_honest_image(scene));
+    expect_failure(scene, MIR_E_DIGEST, scene->layer_digest.text);
+}
+
+static void copy_refuses_a_layer_that_is_too_long(void **state)
+{
+    struct scene *scene = *state;
+    char *longer = keep(scene, mir_alloc(LAYER_BYTES + 1000));
+
+    memcpy(longer, scene->layer, LAYER_BYTES);
+    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
+                                       .status = 200,
+                                       .body = longer,
+                                       .body_len = LAYER_BYTES + 1000});
+    assert_false(copy_honest_image(scene));
+    expect_failure(scene, MIR_E_DIGEST, scene->layer_digest.text);
+}
+
+static void copy_refuses_a_layer_without_end(void **state)
+{
+    struct scene *scene = *state;
+
+    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
+                                       .status = 200,
+                                       .fault = SERVER_FAULT_ENDLESS});
+    assert_false(copy_honest_image(scene));
+    expect_failure(scene, MIR_E_DIGEST, scene->layer_digest.text);
+}
+
+static void copy_refuses_a_manifest_over_the_limit(void **state)
+{
+    struct scene *scene = *state;
+    char *big = keep(scene, mir_alloc(BIG_MANIFEST));
+
+    memset(big, ' ', BIG_MANIFEST);
+    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
+                                       .status = 200,
+                                       .body = big,
+                                       .body_len = BIG_MANIFEST});
+    assert_false(copy_honest_image(scene));
+    expect_failure(scene, MIR_E_LIMIT, "limit");
+}
+
+static void copy_refuses_a_manifest_that_is_no_json(void **state)
+{
+    static const char page[] = "<html>log in to the hotel's network</html>";
+    struct scene *scene = *state;
+    struct img_digest digest;
+
+    digest_of(page, &digest);
+    reply(scene, (struct server_reply){
+                     .path = manifest_path(scene, &digest), .status = 200, .body = page});
+    honest(scene);
+    assert_false(copy_image(scene, &digest));
+    expect_failure(scene, MIR_E_FORMAT, digest.text);
+}
+
+static char *index_of(const char *digest, size_t size)
+{
+    return mir_format("{\"schemaVersion\":2,\"mediaType\":\"" IMG_TYPE_OCI_INDEX
+                      "\",\"manifests\":[{\"mediaType\":\"" IMG_TYPE_OCI_INDEX
+                      "\",\"digest\":\"%s\",\"size\":%zu}]}",
+                      digest, size);
+}
+
+static void copy_refuses_indexes_nested_too_deep(void **state)
+{
+    struct scene *scene = *state;
+    char *text = scene->manifest;
+    struct img_digest digest = scene->manifest_digest;
+
+    for (int i = 0; i < CHAIN_LENGTH; i++) {
+        text = keep(scene, index_of(digest.text, strlen(text)));
+        digest_of(text, &digest);
+        reply(scene, (struct server_reply){
+                         .path = manifest_path(scene, &digest), .status = 200, .body = text});
+    }
+    honest(scene);
+    assert_false(copy_image(scene, &digest));
+    expect_failure(scene, MIR_E_LIMIT, "nested deeper");
+}
+
+static void copy_ends_on_an_index_that_names_itself(void **state)
+{
+    struct scene *scene = *state;
+    struct img_digest child;
+    char *text;
+
+    /* No bytes can hold their own digest, so the registry has to lie about one of them. */
+    digest_of("some other bytes", &child);
+    text = keep(scene, index_of(child.text, 16));
+    reply(scene,
+          (struct server_reply){.path = manifest_path(scene, &child), .status = 200, .body = text});
+    digest_of(text, &child);
+    reply(scene,
+          (struct server_reply){.path = manifest_path(scene, &child), .status = 200, .body = text});
+    honest(scene);
+    assert_false(copy_image(scene, &child));
+    expect_failure(scene, MIR_E_DIGEST, "digest");
+}
+
+static void copy_refuses_a_child_of_another_size_than_promised(void **state)
+{
+    struct scene *scene = *state;
+    char *text = keep(scene, index_of(scene->manifest_digest.text, strlen(scene->manifest) + 1));
+    struct img_digest digest;
+
+    digest_of(text, &digest);
+    reply(scene, (struct server_reply){
+                     .path = manifest_path(scene, &digest), .status = 200, .body = text});
+    honest(scene);
+    assert_false(copy_image(scene, &digest));
+    expect_failure(scene, MIR_E_DIGEST, scene->manifest_digest.text);
+}
+
+static void copy_refuses_schema_1_with_a_way_out(void **state)
+{
+    static const char old[] = "{\"schemaVersion\":1,\"name\":\"a\",\"fsLayers\":[],\"history\":[]}";
+    struct scene *scene = *state;
+    struct copy_result result;
+    struct img_digest digest;
+
+    digest_of(old, &digest);
+    reply(scene, (struct server_reply){.path = manifest_path(scene, &digest),
+                                       .status = 200,
+                                       .headers = "Content-Type: " IMG_TYPE_DOCKER_SCHEMA1 "\r\n",
+                                       .body = old});
+    honest(scene);
+    assert_false(copy_image(scene, &digest));
+    expect_failure(scene, MIR_E_UNSUPPORTED, "schema");
+    copy_get_result(scene->copy, 0, &result);
+    assert_true(result.error->hint[0] != '\0');
+}
+
+static void copy_reports_401_without_a_challenge(void **state)
+{
+    struct scene *scene = *state;
+
+    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
+                                       .status = 401});
+    assert_false(copy_honest_image(scene));
+    expect_failure(scene, MIR_E_AUTH, "401");
+}
+
+static void copy_reports_a_missing_image(void **state)
+{
+    struct scene *scene = *state;
+    struct img_digest digest;
+
+    digest_of("nobody has this", &digest);
+    honest(scene);
+    assert_false(copy_image(scene, &digest));
+    expect_failure(scene, MIR_E_NOT_FOUND, digest.text);
+}
+
+static void copy_gives_up_after_the_retries(void **state)
+{
+    struct scene *scene = *state;
+
+    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
+                                       .status = 200,
+                                       .body = scene->layer,
+                                       .body_len = LAYER_BYTES,
+                                       .fault = SERVER_FAULT_CUT,
+                                       .fault_at = 0});
+    assert_false(copy_honest_image(scene));
+    expect_failure(scene, MIR_E_NETWORK, scene->layer_digest.text);
+}
+
+/* ---- what is overcome ---- */
+
+static void copy_goes_on_after_a_cut_and_a_reset(void **state)
+{
+    struct scene *scene = *state;
+    char *path = blob_path(scene, &scene->layer_digest);
+
+    reply(scene, (struct server_reply){.path = path,
+                                       .times = 1,
+                                       .status = 200,
+                                       .body = scene->layer,
+                                       .body_len = LAYER_BYTES,
+                                       .ranges = true,
+                                       .fault = SERVER_FAULT_CUT,
+                                       .fault_at = 100000});
+    reply(scene, (struct server_reply){.path = path,
+                                       .times = 1,
+                                       .status = 200,
+                                       .body = scene->layer,
+                                       .body_len = LAYER_BYTES,
+                                       .ranges = true,
+                                       .fault = SERVER_FAULT_RESET,
+                                       .fault_at = 50000});
+    if (!copy_honest_image(scene))
+        fail_msg("%s", scene->err.text);
+    expect_whole_bundle(scene);
+}
+
+static void copy_waits_as_long_as_429_asks(void **state)
+{
+    struct scene *scene = *state;
+    int64_t waited_ms = 0;
+
+    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
+                                       .times = 1,
+                                       .status = 429,
+                                       .headers = "Retry-After: 7\r\n"});
+    if (!copy_honest_image(scene))
+        fail_msg("%s", scene->err.text);
+    for (size_t i = 0; i < scene->clock.wait_count; i++)
+        waited_ms += scene->clock.waits[i];
+    assert_true(waited_ms >= 7000);
+    expect_whole_bundle(scene);
+}
+
+static void copy_survives_server_errors(void **state)
+{
+    struct scene *scene = *state;
+
+    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
+                                       .times = 2,
+                                       .status = 500});
+    reply(scene, (struct server_reply){
+                     .path = blob_path(scene, &scene->layer_digest), .times = 2, .status = 503});
+    if (!copy_honest_image(scene))
+        fail_msg("%s", scene->err.text);
+    expect_whole_bundle(scene);
+}
+
+static void copy_follows_a_redirect_without_credentials(void **state)
+{
+    struct scene *scene = *state;
+    const struct server_reply store[] = {{.method = "GET",
+                                          .path = "/store/layer*",
+                                          .status = 200,
+                                          .body = scene->layer,
+                                          .body_len = LAYER_BYTES}};
+    char *headers;
+
+    scene->elsewhere = server_start(store, 1);
+    headers = keep(scene, mir_format("Location: http://%s/store/layer?sig=x\r\n",
+                                     server_host(scene->elsewhere)));
+    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
+                                       .lacks = "Authorization: Basic",
+                                       .status = 401,
+                                       .headers = "WWW-Authenticate: Basic realm=\"r\"\r\n"});
+    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
+                                       .status = 307,
+                                       .headers = headers});
+    if (!copy_honest_image(scene))
+        fail_msg("%s", scene->err.text);
+    expect_whole_bundle(scene);
+    assert_int_equal(server_count(scene->elsewhere, "GET", NULL), 1);
+    assert_false(server_was_told(scene->elsewhere, "Authorization"));
+    assert_true(server_was_told(scene->server, "Authorization: Basic"));
+}
+
+static void copy_stops_at_once_and_leaves_nothing(void **state)
+{
+    struct scene *scene = *state;
+
+    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
+                                       .status = 200,
+                                       .body = scene->layer,
+                                       .body_len = LAYER_BYTES,
+                                       .fault = SERVER_FAULT_STALL,
+                                       .fault_at = 1000,
+                                       .cancel = &scene->cancel});
+    assert_false(copy_honest_image(scene));
+    assert_int_equal(scene->err.code, MIR_E_CANCELLED);
+    expect_nothing_written(scene, "cancel");
+}
+
+/* ---- one failing, the others not ---- */
+
+static void copy_keeps_what_is_complete_and_says_what_is_not(void **state)
+{
+    struct scene *scene = *state;
+    struct copy_options options = {
+        .jobs = 3, .clock = &scene->clock.clock, .source = {.retry_times = 0}};
+    auto_free char *destination = mir_format("bundle:%s", scene->bundle);
+    auto_free char *good = NULL, *bad = NULL;
+    struct img_digest bad_digest;
+    char *other =
+        keep(scene,
+             mir_format("{\"schemaVersion\":2,\"config\":{\"mediaType\":\"x/y\",\"digest\":\"%s\","
+                        "\"size\":%zu},\"layers\":[{\"mediaType\":\"x/z\",\"digest\":\"sha256:"
+                        "00000000000000000000000000000000000000000000000000000000deadbeef\","
+                        "\"size\":5000}]}",
+                        scene->config_digest.text, strlen(config)));
+    struct copy_result results[2];
+
+    digest_of(other, &bad_digest);
+    reply(scene, (struct server_reply){
+                     .path = manifest_path(scene, &bad_digest), .status = 200, .body = other});
+    honest(scene);
+    scene->server = server_start(scene->replies, scene->count);
+    bad = mir_format("docker://%s/ns/app:a-bad@%s", server_host(scene->server), bad_digest.text);
+    good = mir_format("docker://%s/ns/app:b-good@%s", server_host(scene->server),
+                      scene->manifest_digest.text);
+    assert_true(copy_new(&options, destination, &scene->copy, &scene->err));
+    assert_true(copy_add(scene->copy, bad, NULL, false, &scene->err));
+    assert_true(copy_add(scene->copy, good, NULL, false, &scene->err));
+    assert_true(copy_plan(scene->copy, &scene->err));
+    assert_false(copy_run(scene->copy, &scene->err));
+    assert_int_equal(scene->err.code, MIR_E_PARTIAL);
+    copy_get_result(scene->copy, 0, &results[0]);
+    copy_get_result(scene->copy, 1, &results[1]);
+    assert_int_equal(results[0].outcome, COPY_OUTCOME_FAILED);
+    assert_non_null(strstr(results[0].error->text, "deadbeef"));
+    assert_int_equal(results[1].outcome, COPY_OUTCOME_COPIED);
+    expect_whole_bundle(scene);
+}
+
+#define SCENE(name) cmocka_unit_test_setup_teardown(name, scene_new, scene_free)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENE(copy_refuses_a_layer_with_other_bytes),
+        SCENE(copy_refuses_a_manifest_with_other_bytes),
+        SCENE(copy_refuses_a_layer_that_is_too_short),
+        SCENE(copy_refuses_a_layer_that_is_too_long),
+        SCENE(copy_refuses_a_layer_without_end),
+        SCENE(copy_refuses_a_manifest_over_the_limit),
+        SCENE(copy_refuses_a_manifest_that_is_no_json),
+        SCENE(copy_refuses_indexes_nested_too_deep),
+        SCENE(copy_ends_on_an_index_that_names_itself),
+        SCENE(copy_refuses_a_child_of_another_size_than_promised),
+        SCENE(copy_refuses_schema_1_with_a_way_out),
+        SCENE(copy_reports_401_without_a_challenge),
+        SCENE(copy_reports_a_missing_image),
+        SCENE(copy_gives_up_after_the_retries),
+        SCENE(copy_goes_on_after_a_cut_and_a_reset),
+        SCENE(copy_waits_as_long_as_429_asks),
+        SCENE(copy_survives_server_errors),
+        SCENE(copy_follows_a_redirect_without_credentials),
+        SCENE(copy_stops_at_once_and_leaves_nothing),
+        SCENE(copy_keeps_what_is_complete_and_says_what_is_not),
+    };
+    struct mir_error err = MIR_ERROR_INIT;
+    int failed;
+
+    if (!http_global_init(&err))
+        return 1;
+    failed = cmocka_run_group_tests_name("copy/hostile", tests, NULL, NULL);
+    http_global_cleanup();
+    return failed;
+}
