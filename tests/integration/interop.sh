@@ -46,9 +46,9 @@ expect_status 0 mirror copy "oci:$T/skopeo:short" "docker://$B/layout/multi:7"
 expect_equal "$digest" "$(registry_digest "$B/layout/multi" 7)"
 fetch_compare "$B/archive/odd/multi" "$B/layout/multi" "$digest"
 
-# No name at all, as skopeo writes it when none was given.
+# No name at all, as skopeo writes it when none was given: by its place.
 skopeo copy -q "oci:$T/odd:$N/single:1" "oci-archive:$T/nameless.tar"
-expect_status 0 mirror copy "bundle:$T/nameless.tar" "docker://$B/nameless/single:1"
+expect_status 0 mirror copy "bundle:$T/nameless.tar:@0" "docker://$B/nameless/single:1"
 expect_equal "$(image_digest "$T/odd" "$N/single:1")" "$(registry_digest "$B/nameless/single" 1)"
 
 # And from a bundle of ours that skopeo has pushed, nothing has changed either.

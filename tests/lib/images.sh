@@ -146,8 +146,12 @@ fetch_compare() {
     rm -r "$a" "$b"
 }
 
+# docker-registry answers 404 for a repository that has manifests but no tag.
 registry_tags() {
-    web "$(repo_url "$1")/tags/list" | jq -r '.tags // [] | sort | .[]'
+    local answer
+    answer=$(curl -sS --max-time 120 "${CURL[@]}" "$(repo_url "$1")/tags/list")
+    jq -r 'if .errors then (if .errors[0].code == "NAME_UNKNOWN" then empty
+           else error(.errors[0].code) end) else (.tags // [] | sort | .[]) end' <<<"$answer"
 }
 
 registry_digest() {
