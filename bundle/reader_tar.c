@@ -28,6 +28,7 @@ struct scan {
     uint64_t at;       /* where the next read begins */
     uint64_t expected; /* where the next header has to begin */
     size_t entries;
+    int sys; /* errno of a read that failed */
     char chunk[READ_CHUNK];
 };
 
@@ -42,6 +43,7 @@ static la_ssize_t read_some(struct archive *archive, void *ctx, const void **byt
         got = pread(scan->reader->fd, scan->chunk, sizeof(scan->chunk), (off_t)scan->at);
     while (got < 0 && errno == EINTR);
     if (got < 0) {
+        scan->sys = errno;
         archive_set_error(archive, errno, "%s", strerror(errno));
         return -1;
     }
@@ -165,10 +167,21 @@ static bool note_entry(struct scan *scan, struct archive *archive, struct archiv
 
 /* ---- the whole ---- */
 
+/* libarchive gave up: because of the disk, or of what is on it. */
+static bool unreadable(const struct scan *scan, struct archive *archive, struct mir_error *err)
+{
+    const char *why = archive_error_string(archive);
+
+    errno = scan->sys;
+    if (scan->sys != 0)
+        return mir_fail_errno(err, "read %s", scan->reader->path);
+    return mir_fail(err, MIR_E_FORMAT, "%s: not a sound tar archive, at byte %" PRIu64 ": %s",
+                    scan->reader->path, scan->expected, why ? why : "unreadable");
+}
+
 static bool walk(struct scan *scan, struct archive *archive, struct mir_error *err)
 {
     __attribute__((cleanup(free_entry))) struct archive_entry *entry = archive_entry_new();
-    const char *path = scan->reader->path;
 
     for (;;) {
         int status = archive_read_next_header2(archive, entry);
@@ -177,15 +190,13 @@ static bool walk(struct scan *scan, struct archive *archive, struct mir_error *e
             break;
         /* A warning is about owners or character sets, which are of no interest here. */
         if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
-            return mir_fail(
-                err, MIR_E_FORMAT, "%s: not a sound tar archive, at byte %" PRIu64 ": %s", path,
-                scan->expected,
-                archive_error_string(archive) ? archive_error_string(archive) : "unreadable");
+            return unreadable(scan, archive, err);
         if (!note_entry(scan, archive, entry, err))
             return false;
     }
     if (scan->expected + BUNDLE_TAR_BLOCK > scan->file_size)
-        return mir_fail(err, MIR_E_FORMAT, "%s is cut short: no end of the archive", path);
+        return mir_fail(err, MIR_E_FORMAT, "%s is cut short: no end of the archive",
+                        scan->reader->path);
     return true;
 }
 
@@ -193,13 +204,14 @@ static bool walk_headers(struct scan *scan, struct mir_error *err)
 {
     __attribute__((cleanup(free_archive))) struct archive *archive = archive_read_new();
 
-    if (!archive || archive_read_support_format_tar(archive) != ARCHIVE_OK ||
+    if (!archive)
+        return mir_fail(err, MIR_E_LIMIT, "%s: out of memory", scan->reader->path);
+    if (archive_read_support_format_tar(archive) != ARCHIVE_OK ||
         archive_read_set_read_callback(archive, read_some) != ARCHIVE_OK ||
         archive_read_set_skip_callback(archive, skip_some) != ARCHIVE_OK ||
         archive_read_set_callback_data(archive, scan) != ARCHIVE_OK ||
         archive_read_open1(archive) != ARCHIVE_OK)
-        return mir_fail(err, MIR_E_IO, "%s: cannot read: %s", scan->reader->path,
-                        archive ? archive_error_string(archive) : "out of memory");
+        return unreadable(scan, archive, err);
     return walk(scan, archive, err);
 }
 
