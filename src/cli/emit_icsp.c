@@ -41,8 +41,8 @@ enum {
 };
 
 static const struct cli_option options[] = {
-    {"from", 0, "WHAT", "bundle:FILE, or the --mapping or --report file of a copy (\"-\": stdin)",
-     OPT_FROM},
+    {"from", 0, "WHAT",
+     "bundle:FILE, the --mapping or --report file of a copy, or a list (\"-\": stdin)", OPT_FROM},
     {"mirror", 0, "HOST[:PORT][/PREFIX]", "where the images are, or will be", OPT_MIRROR},
     {"kind", 0, "LIST", "objects to write: icsp, idms, itms, joined by commas (default icsp)",
      OPT_KIND},
@@ -52,8 +52,8 @@ static const struct cli_option options[] = {
     {"output-dir", 'o', "DIR", "write one file for each object, and the node's tree under node/",
      OPT_OUTPUT_DIR},
     {"only", 0, "FILE", "print this file alone: image.yaml, registries.conf, ...", OPT_ONLY},
-    {"keep-host", 0, NULL, "the copy was made with --keep-host (bundles)", OPT_KEEP_HOST},
-    {"max-depth", 0, "N", "the copy was made with --max-depth N (bundles)", OPT_MAX_DEPTH},
+    {"keep-host", 0, NULL, "the copy was made with --keep-host (bundles, lists)", OPT_KEEP_HOST},
+    {"max-depth", 0, "N", "the copy was made with --max-depth N (bundles, lists)", OPT_MAX_DEPTH},
     {"insecure", 0, NULL, "the mirror has no certificate that nodes can check, or speaks http",
      OPT_INSECURE},
     {"allow-only", 0, NULL,
@@ -333,7 +333,8 @@ static bool is_layout(const char *text)
            mir_starts_with(text, "oci:");
 }
 
-/* One line of a mapping or one image of a report. */
+/* One line of a mapping or one image of a report. A plain list of images, and a copy into a bundle,
+ * do not say where the images will be: --mirror does. */
 static bool add_pair(struct cli *cli, const struct arguments *args, const char *source_text,
                      const char *destination, struct emit_mapping *mapping, struct mir_error *err)
 {
@@ -341,7 +342,7 @@ static bool add_pair(struct cli *cli, const struct arguments *args, const char *
 
     if (!img_ref_parse(mir_span_of(without_transport(source_text)), &source, err))
         return false;
-    if (is_layout(destination))
+    if (!destination || is_layout(destination))
         return add_landed(args, &source, mapping, err);
     return add_placed(cli, args, &source, without_transport(destination), mapping, err);
 }
@@ -396,10 +397,7 @@ static bool from_mapping(struct cli *cli, const struct arguments *args, struct m
     for (size_t i = 0; ok && i < list.count; i++) {
         const struct copy_list_item *item = &list.items[i];
 
-        ok = item->destination
-                 ? add_pair(cli, args, item->source, item->destination, mapping, err)
-                 : cli_usage(cli, err, "not a mapping: no destination is given for %s",
-                             item->source);
+        ok = add_pair(cli, args, item->source, item->destination, mapping, err);
         if (!ok)
             (void)mir_context(err, "%s:%u", args->from, item->line);
     }
@@ -494,12 +492,12 @@ static bool run(struct cli *cli, struct mir_error *err)
 
 const struct cli_command cli_emit_icsp = {
     .name = "emit-icsp",
-    .synopsis = "[flags] --from bundle:FILE|MAPPING|REPORT --mirror HOST[:PORT][/PREFIX]",
+    .synopsis = "[flags] --from bundle:FILE|MAPPING|REPORT --mirror HOST",
     .summary = "write the cluster objects and node files that make a cluster use a mirror",
     .help = "Write the objects that tell an OpenShift or OKD cluster where its images are\n"
             "mirrored, and the files that these objects put on every node.\n"
             "\n"
-            "From a bundle, images are where \"mirror copy bundle:FILE docker://MIRROR/\" puts\n"
+            "Images of a bundle or a list are where \"mirror copy ... docker://HOST/\" puts\n"
             "them. A mapping (SOURCE=DESTINATION lines) or a report says itself where they\n"
             "are; --mirror then only gives the registry another name.\n"
             "\n"
