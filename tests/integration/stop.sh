@@ -32,7 +32,7 @@ stopped_by() {
 for signal in INT TERM; do
     stopped_by "$signal" "$A_PID" "[ -s '$T/b.tar.partial' ]" \
         copy "docker://$A/big/image@$digest" "bundle:$T/b.tar"
-    expect_missing "$T/b.tar"
+    expect_missing "$T/b.tar" "$T/b.tar.partial"
 done
 
 # A file that was there before stays as it was.
