@@ -111,8 +111,7 @@ step "7. Tell the cluster" \
     "So the mapping gets the real name, and the objects for the cluster and the files that" \
     "each node ends up with come out of it. --insecure: our registry here speaks plain http."
 sed -i "s#^$source/#registry.example.invalid/#" "$work/mapping.txt"
-try mirror emit-icsp --from "$work/mapping.txt" --mirror "$mirror/mirror" \
-    --insecure --output-dir "$work/cluster"
+try mirror emit-icsp --from "$work/mapping.txt" --insecure --output-dir "$work/cluster"
 try cat "$work/cluster/imagecontentsourcepolicy.yaml"
 try cat "$work/cluster/node/etc/containers/registries.conf"
 

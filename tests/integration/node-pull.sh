@@ -28,11 +28,13 @@ podman_with() {
 }
 mkdir "$T/empty"
 
-# The object set from the bundle, from the mapping and from a report is the same.
+# The object set from the bundle, from the mapping and from a report is the same. The latter two
+# know where the images are; what they are told again is fine.
 expect_status 0 mirror copy --report "$T/report" "bundle:$T/b.tar" "docker://$B/mirror/"
-for from in "bundle:$T/b.tar" "$T/map" "$T/report"; do
-    expect_status 0 mirror emit-icsp --from "$from" --mirror "$B/mirror" --insecure \
-        --output-dir "$T/cluster"
+for from in "bundle:$T/b.tar --mirror $B/mirror" "$T/map" "$T/map --mirror $B" \
+    "$T/map --mirror $B/mirror" "$T/report" "$T/report --mirror $B/mirror"; do
+    # shellcheck disable=SC2086
+    expect_status 0 mirror emit-icsp --from $from --insecure --output-dir "$T/cluster"
     [ -d "$T/first" ] || cp -r "$T/cluster" "$T/first"
     diff -r "$T/first" "$T/cluster" || fail "--from $from emits something else"
     rm -r "$T/cluster"
@@ -57,12 +59,12 @@ fi
 # client's policy, although a mirror has it.
 sed "s#^$N/base#other.example.invalid/base#" "$T/map" >"$T/map2"
 expect_contains "$T/map2" other.example.invalid/base "$N/team/app"
-expect_status 0 mirror emit-icsp --from "$T/map2" --mirror "$B/mirror" --insecure \
+expect_status 0 mirror emit-icsp --from "$T/map2" --insecure \
     --output-dir "$T/open"
 expect_status 0 skopeo_with "$T/open/node" copy "docker://other.example.invalid/base@$base" \
     "dir:$T/pulled-other"
 grep "^$N/team/app" "$T/map" >"$T/map3"
-expect_status 0 mirror emit-icsp --from "$T/map3" --mirror "$B/mirror" --insecure --allow-only \
+expect_status 0 mirror emit-icsp --from "$T/map3" --insecure --allow-only \
     --output-dir "$T/closed"
 mkdir -p "$T/mixed"
 expect_status 0 mirror node-config "$T/open/imagecontentsourcepolicy.yaml" "$T/closed/image.yaml" \
