@@ -300,7 +300,15 @@ static bool add_landed(const struct arguments *args, const struct img_ref *sourc
     return true;
 }
 
-/* Where the copy put it; --mirror may give the registry another name. */
+static bool is_below(const char *repo, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    return len == 0 || (strncmp(repo, prefix, len) == 0 && (repo[len] == '/' || repo[len] == '\0'));
+}
+
+/* Where the copy put it; --mirror may give the registry another name. Its prefix may be said again,
+ * but changes nothing. */
 static bool add_placed(struct cli *cli, const struct arguments *args, const struct img_ref *source,
                        const char *destination, struct emit_mapping *mapping, struct mir_error *err)
 {
@@ -310,10 +318,11 @@ static bool add_placed(struct cli *cli, const struct arguments *args, const stru
         return false;
     if (!mirror.tag && !mirror.has_digest)
         mirror.tag = mir_strdup(source->tag);
-    if (args->mirror && args->landing.path[0])
+    if (args->mirror && !is_below(mirror.repo, args->landing.path))
         return cli_usage(cli, err,
-                         "--mirror %s: a mapping says the paths itself, name the host alone",
-                         args->mirror);
+                         "--mirror %s: the mapping has put %s/%s elsewhere, into %s; name the host "
+                         "alone",
+                         args->mirror, source->host, source->repo, mirror.repo);
     if (args->mirror) {
         free(mirror.host);
         mirror.host = mir_strdup(args->landing.host);

@@ -39,6 +39,8 @@ for from in "bundle:$T/b.tar --mirror $B/mirror" "$T/map" "$T/map --mirror $B" \
     diff -r "$T/first" "$T/cluster" || fail "--from $from emits something else"
     rm -r "$T/cluster"
 done
+expect_status 2 mirror emit-icsp --from "$T/map" --mirror "$B/elsewhere" --output-dir "$T/x"
+expect_contains "$err" elsewhere "$B"
 node=$T/first/node
 
 run skopeo copy "docker://$N/team/app@$app" "dir:$T/x"
