@@ -2,8 +2,8 @@
  * Following every image of a bundle to all it refers to. Called by verify.c after every blob was
  * hashed, in one thread.
  *
- * A manifest is visited once for each choice of platforms it is reached with, so shared and even
- * maliciously woven indexes cost no more than there are manifests; nesting is limited besides.
+ * A manifest is visited once for each choice of platforms and each depth it is reached with, so
+ * shared and even maliciously woven indexes cost little more than there are manifests.
  */
 #include "bundle/verify_priv.h"
 
@@ -22,7 +22,7 @@ struct walk {
     struct img_platform wants[PLATFORMS_MAX];
     size_t want_count;
     struct mir_map
-        *visited; /* "DIGEST" of what was read, "DIGEST PLATFORMS" of what was followed */
+        *visited; /* "DIGEST" of what was read, "DIGEST DEPTH PLATFORMS" of what was followed */
 };
 
 static void visit(struct walk *walk, const struct img_descriptor *descriptor, unsigned depth);
@@ -102,9 +102,10 @@ static bool is_first(struct walk *walk, const char *text)
     return true;
 }
 
-static bool is_first_visit(struct walk *walk, const struct img_digest *digest)
+/* Depth counts: what is fine here may be too deep elsewhere. */
+static bool is_first_visit(struct walk *walk, const struct img_digest *digest, unsigned depth)
 {
-    auto_free char *key = mir_format("%s %s", digest->text, walk->platforms);
+    auto_free char *key = mir_format("%s %u %s", digest->text, depth, walk->platforms);
 
     return is_first(walk, key);
 }
@@ -118,7 +119,7 @@ static void visit(struct walk *walk, const struct img_descriptor *descriptor, un
     const struct img_digest *digest = &descriptor->digest;
     size_t len;
 
-    if (!is_first_visit(walk, digest))
+    if (!is_first_visit(walk, digest, depth))
         return;
     if (depth > IMG_NESTING_MAX) {
         bundle_check_problem(walk->check, "image %s: %s: indexes are nested deeper than %d",
