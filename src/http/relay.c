@@ -277,10 +277,25 @@ static bool unpause(struct relay *r, struct mir_error *err)
     return true;
 }
 
+/* A source that has fallen silent is asked again from the byte reached. */
+static bool watch_get(struct relay *r, struct mir_error *err)
+{
+    struct mir_error trouble = MIR_ERROR_INIT;
+
+    if (!r->get_active || http_try_watch(&r->get, &trouble))
+        return true;
+    drop_get(r);
+    (void)fail_at(HTTP_GET, r->get_response->url, &trouble);
+    if (mir_may_retry(&trouble))
+        return get_again(r, false, &trouble, err);
+    *err = trouble;
+    return false;
+}
+
 static bool watch(struct relay *r, struct mir_error *err)
 {
-    if (r->get_active && !http_try_watch(&r->get, err))
-        return fail_at(HTTP_GET, r->get_response->url, err);
+    if (!watch_get(r, err))
+        return false;
     if (r->put_active && !http_try_watch(&r->put, err))
         return fail_at(HTTP_PUT, r->put_response->url, err);
     return true;

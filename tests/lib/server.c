@@ -263,20 +263,28 @@ static void stop_conns(struct server *server)
             (void)shutdown(server->conns[i]->fd, SHUT_RDWR);
     }
     (void)pthread_mutex_unlock(&server->lock);
-    for (size_t i = 0; i < server->conn_count; i++) {
+    for (size_t i = 0; i < server->conn_count; i++)
         (void)pthread_join(server->conns[i]->thread, NULL);
-        free(server->conns[i]);
-    }
+}
+
+void server_finish(struct server *server)
+{
+    if (server->listener < 0)
+        return;
+    (void)shutdown(server->listener, SHUT_RDWR);
+    (void)pthread_join(server->thread, NULL);
+    (void)close(server->listener);
+    server->listener = -1;
+    stop_conns(server);
 }
 
 void server_stop(struct server *server)
 {
     if (!server)
         return;
-    (void)shutdown(server->listener, SHUT_RDWR);
-    (void)pthread_join(server->thread, NULL);
-    (void)close(server->listener);
-    stop_conns(server);
+    server_finish(server);
+    for (size_t i = 0; i < server->conn_count; i++)
+        free(server->conns[i]);
     for (size_t i = 0; i < server->request_count; i++)
         request_free(server->requests[i]);
     SSL_CTX_free(server->tls);

@@ -55,6 +55,8 @@ struct server *server_start(const struct server_reply *replies, size_t count);
 /** The same over TLS. */
 struct server *server_start_tls(const struct server_reply *replies, size_t count,
                                 const struct server_identity *identity);
+/** End its threads and keep its record, which is complete from here on. */
+void server_finish(struct server *server);
 void server_stop(struct server *server);
 void server_auto_stop(struct server **server);
 #define auto_server __attribute__((cleanup(server_auto_stop))) struct server

@@ -77,21 +77,22 @@ static size_t body_len_of(const struct server_request *request)
     return (size_t)len;
 }
 
-/* limit: stop after so many bytes. */
+/* limit: stop after so many bytes. False when the client ended first; what came is kept. */
 static bool read_body(struct input *in, struct server_request *request, size_t limit)
 {
     size_t want = body_len_of(request);
+    bool whole = true;
 
     if (want > limit)
         want = limit;
-    while (in->bytes.len < want) {
-        if (!fill_more(in))
-            return false;
-    }
+    while (whole && in->bytes.len < want)
+        whole = fill_more(in);
+    if (!whole)
+        want = in->bytes.len;
     request->body = mir_strndup(in->bytes.ptr, want);
     request->body_len = want;
     drop_front(in, want);
-    return true;
+    return whole;
 }
 
 /* ---- answering ----------------------------------------------------------------------------- */
@@ -238,6 +239,7 @@ static bool serve_one(struct input *in)
     struct server_request *request = read_head(in);
     const struct server_reply *reply;
     size_t limit = SIZE_MAX;
+    bool whole;
 
     if (!request)
         return false;
@@ -246,12 +248,9 @@ static bool serve_one(struct input *in)
         limit = (size_t)reply->fault_at;
     if (reply && reply->fault == SERVER_FAULT_EARLY)
         limit = 0;
-    if (!read_body(in, request, limit)) {
-        server_record(conn->server, request);
-        return false;
-    }
+    whole = read_body(in, request, limit);
     server_record(conn->server, request);
-    if (reply && reply->fault == SERVER_FAULT_SILENCE)
+    if (!whole || (reply && reply->fault == SERVER_FAULT_SILENCE))
         return false;
     if (reply && reply->fault == SERVER_FAULT_HANG_UP) {
         server_reset(conn);
