@@ -414,13 +414,14 @@ const struct cli_command cli_copy = {
             "sources:       docker://HOST[:PORT]/REPO[:TAG][@DIGEST], bundle:FILE[:REF],\n"
             "               oci-archive:FILE[:REF] (the same), oci:DIR[:REF], --file LIST\n"
             "destinations:  docker://HOST/REPO[:TAG] for one source: exactly there;\n"
-            "               docker://HOST[/PREFIX]/ and several sources: source path below it;\n"
+            "               docker://HOST[/PREFIX]/, or several sources: the source's path\n"
+            "               below it;\n"
             "               bundle:FILE[:REF], oci:DIR[:REF]\n"
             "\n"
             "TLS: registries are asked over verified https. Hosts on loopback (localhost,\n"
-            "127.0.0.0/8, ::1) are asked over https without verification, then over http, as\n"
-            "docker does, unless --src-tls-verify or --dest-tls-verify is given; \"=false\" does\n"
-            "the same for every host.",
+            "127.0.0.0/8, ::1) are asked over https without verification, then over http,\n"
+            "as docker does, unless --src-tls-verify or --dest-tls-verify is given; \"=false\"\n"
+            "does the same for every host.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

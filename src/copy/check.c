@@ -184,5 +184,7 @@ void copy_check(struct copy *copy)
 
         if (copy_image_is_planned(image) && !check_image(copy, image, &err))
             copy_image_fail(copy, image, &err);
+        if (image->outcome == COPY_OUTCOME_PRESENT && image->root)
+            image->is_known = check_node(image->root, 0);
     }
 }

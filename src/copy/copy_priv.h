@@ -25,6 +25,7 @@ struct copy_image {
     struct copy_manifest *root; /* NULL until resolved */
     char *platforms;            /* what an index was cut to, or NULL */
     bool is_probed;             /* the destination was asked */
+    bool is_known;              /* PRESENT, and all its manifests could be read */
     bool index_there;           /* an index of this digest stands at the destination */
     enum copy_outcome outcome;
     uint64_t bytes;
@@ -52,6 +53,7 @@ struct copy_task {
     struct reg_repo repo;    /* docker: destination; interned strings */
     const char *tag;         /* docker manifests: NULL means by digest; borrowed from an image */
     struct copy_task *after; /* a blob task whose repository this one can mount from, or NULL */
+    const char *mount_repo;  /* a repository of the host that has the blob already, or NULL */
     bool moves;              /* the first of its blob: its bytes count */
     /* Run time, under the scheduler's lock: */
     enum copy_task_state state;

@@ -345,19 +345,29 @@ static void push_image(struct copy *copy, struct copy_image *image)
                             .cut = image->cut});
 }
 
+static size_t count_planned(const struct copy *copy)
+{
+    size_t planned = 0;
+
+    for (size_t i = 0; i < copy->image_count; i++)
+        planned += copy->images[i]->outcome == COPY_OUTCOME_PLANNED && !copy->images[i]->error;
+    return planned;
+}
+
+/* Images that are there are read too when others are not: a small manifest tells which layers the
+ * others need not send again. */
 void copy_resolve(struct copy *copy)
 {
     struct copy_progress *progress = copy_progress_of(copy);
+    size_t planned;
 
     atomic_store(&progress->images, copy->image_count);
     if (copy->destination_client)
         probe_destination(copy);
-    for (size_t i = 0; i < copy->image_count; i++) {
-        struct copy_image *image = copy->images[i];
-
-        if (image->outcome == COPY_OUTCOME_PLANNED && !image->error)
-            push_image(copy, image);
-    }
+    planned = count_planned(copy);
+    for (size_t i = 0; i < copy->image_count; i++)
+        if (!copy->images[i]->error && planned > 0)
+            push_image(copy, copy->images[i]);
     run(copy);
 }
 

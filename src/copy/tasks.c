@@ -10,6 +10,9 @@ struct builder {
     struct copy *copy;
     struct mir_map *by_key;        /* "HOST/REPO DIGEST[:TAG]" -> task */
     struct mir_map *first_on_host; /* "HOST DIGEST" -> blob task */
+    struct mir_map *known_on_host; /* "HOST DIGEST" -> repository that has the blob */
+    const char *known_host;        /* whose blobs are being noted */
+    char *known_repo;
 };
 
 struct copy_task *copy_task_new(struct copy *copy, enum copy_task_kind kind)
@@ -60,6 +63,7 @@ static struct copy_task *blob_task(struct builder *builder, struct copy_blob *bl
     task = copy_task_new(builder->copy, COPY_TASK_BLOB);
     task->blob = blob;
     task->repo = *repo;
+    task->mount_repo = mir_map_find(builder->known_on_host, mir_span_of(host_key));
     mir_map_set(builder->by_key, mir_span_of(key), task);
     if (first) {
         follow(task, first);
@@ -92,6 +96,26 @@ static struct copy_task *manifest_task(struct builder *builder, struct copy_mani
     return task;
 }
 
+static void note_blob(void *ctx, struct copy_blob *blob)
+{
+    struct builder *builder = ctx;
+    auto_free char *key = mir_format("%s %s", builder->known_host, blob->digest.text);
+
+    mir_map_set(builder->known_on_host, mir_span_of(key), builder->known_repo);
+}
+
+/* What images that are there already brought with them can be mounted by the others. */
+static void note_present(struct builder *builder, struct copy_image *image)
+{
+    const struct copy_visitor visitor = {.blob = note_blob, .ctx = builder};
+    struct copy_graph *graph = &builder->copy->graph;
+
+    builder->known_host = image->destination.host;
+    builder->known_repo = copy_graph_word(graph, image->destination.repo);
+    copy_graph_begin_walk(graph);
+    copy_graph_walk(graph, image->root, &visitor);
+}
+
 static void count_requests(struct copy *copy)
 {
     for (size_t i = 0; i < copy->task_count; i++) {
@@ -108,8 +132,15 @@ void copy_tasks_for_registry(struct copy *copy)
 {
     auto_map *by_key = mir_map_new();
     auto_map *first_on_host = mir_map_new();
-    struct builder builder = {.copy = copy, .by_key = by_key, .first_on_host = first_on_host};
+    auto_map *known_on_host = mir_map_new();
+    struct builder builder = {.copy = copy,
+                              .by_key = by_key,
+                              .first_on_host = first_on_host,
+                              .known_on_host = known_on_host};
 
+    for (size_t i = 0; i < copy->image_count; i++)
+        if (copy->images[i]->outcome == COPY_OUTCOME_PRESENT && copy->images[i]->is_known)
+            note_present(&builder, copy->images[i]);
     for (size_t i = 0; i < copy->image_count; i++) {
         struct copy_image *image = copy->images[i];
         const struct img_ref *to = &image->destination;

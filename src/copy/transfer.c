@@ -192,14 +192,17 @@ static bool get_bytes(void *ctx, uint64_t offset, void *data, size_t len, struct
     return bundle_reader_read(reading->reader, reading->blob, offset, data, len, err);
 }
 
-/* A repository the registry may know the blob in: one we filled, the source's own if it is the same
- * registry, else the destination itself, which turns the request into "do you have it?". */
+/* A repository the registry may know the blob in: one we filled, one of an image that was there
+ * before, the source's own if it is the same registry, else the destination itself, which turns
+ * the request into "do you have it?". */
 static const char *mount_from(const struct copy_task *task)
 {
     const struct copy_origin *origin = task->blob->origin;
 
     if (task->after && task->after->state == COPY_TASK_DONE)
         return task->after->repo.name;
+    if (task->mount_repo)
+        return task->mount_repo;
     if (!origin->reader && strcmp(origin->repo.host, task->repo.host) == 0)
         return origin->repo.name;
     return task->repo.name;
