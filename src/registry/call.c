@@ -293,10 +293,14 @@ bool reg_call_send(struct reg_session *session, const struct reg_call *call,
 
         if (!http_send(session->conn, &prepared.request, response, err))
             return reg_tls_hint(prepared.host, err);
-        /* A token may run out in the middle of a blob: go on where the sink stands. */
-        prepared.request.offset = response->reached;
         if (response->status != 401)
             return true;
+        /* What was good for a part of the blob has run out since: go on where the sink stands. */
+        if (response->reached > prepared.request.offset) {
+            prepared.request.offset = response->reached;
+            prepared.fresh = false;
+            round = 0;
+        }
         if (!reg_call_answer_401(session, call, &prepared, response, &again, err))
             return false;
         if (!again)
