@@ -23,8 +23,9 @@
 #define ANNOTATION_REFERENCE_DIGEST "vnd.docker.reference.digest"
 #define ANNOTATION_REFERENCE_TYPE   "vnd.docker.reference.type"
 
-static const char *const manifest_keys[] = {"schemaVersion", "mediaType", "config",   "layers",
-                                            "manifests",     "subject",   "fsLayers", NULL};
+static const char *const manifest_keys[] = {"schemaVersion", "mediaType", "artifactType",
+                                            "config",        "layers",    "manifests",
+                                            "subject",       "fsLayers",  NULL};
 
 static bool has(const json_t *root, const char *key)
 {
@@ -143,6 +144,30 @@ static bool read_subject(const json_t *root, struct img_manifest *out, struct mi
     return true;
 }
 
+/* What registries show of a manifest in a list of referrers. Nothing here decides what is copied,
+ * so a wrong type is no reason to refuse the manifest: it counts as absent. */
+static void read_labels(const json_t *root, struct img_manifest *out)
+{
+    const json_t *annotations = img_json_find(root, "annotations");
+    struct mir_error ignored = MIR_ERROR_INIT;
+    const char *type = "";
+
+    if (!img_json_text(root, "artifactType", MEDIA_TYPE_MAX, &type, &ignored) || type[0] == '\0')
+        type = out->config.media_type ? out->config.media_type : "";
+    out->artifact_type = mir_strdup(type);
+    if (json_is_object(annotations))
+        out->annotations = json_deep_copy(annotations);
+}
+
+static bool read_parts(const json_t *root, struct img_manifest *out, struct mir_error *err)
+{
+    if (!read_subject(root, out, err))
+        return false;
+    if (out->kind == IMG_MANIFEST_KIND_IMAGE)
+        return read_image(root, out, err);
+    return read_list(root, "manifests", &out->children, &out->child_count, err);
+}
+
 static bool read_root(const json_t *root, const char *told, struct img_manifest *out,
                       struct mir_error *err)
 {
@@ -154,11 +179,10 @@ static bool read_root(const json_t *root, const char *told, struct img_manifest 
         !refuse_old(root, type, err) || !check_shape(root, type, &out->kind, err))
         return false;
     out->media_type = mir_strdup(type[0] ? type : default_type(out->kind));
-    if (!read_subject(root, out, err))
+    if (!read_parts(root, out, err))
         return false;
-    if (out->kind == IMG_MANIFEST_KIND_IMAGE)
-        return read_image(root, out, err);
-    return read_list(root, "manifests", &out->children, &out->child_count, err);
+    read_labels(root, out);
+    return true;
 }
 
 bool img_manifest_parse(struct mir_span bytes, const char *type, struct img_manifest *out,
@@ -189,6 +213,8 @@ static void release_list(struct img_descriptor *list, size_t count)
 void img_manifest_release(struct img_manifest *manifest)
 {
     free(manifest->media_type);
+    free(manifest->artifact_type);
+    json_decref(manifest->annotations);
     img_descriptor_release(&manifest->config);
     img_descriptor_release(&manifest->subject);
     release_list(manifest->layers, manifest->layer_count);

@@ -27,6 +27,8 @@ struct img_manifest {
     size_t layer_count;
     struct img_descriptor *children; /* INDEX */
     size_t child_count;
+    char *artifact_type; /* artifactType, else the config's media type; "" for a plain index */
+    json_t *annotations; /* as they came: values may be anything; NULL: none */
     bool has_subject;
     struct img_descriptor subject; /* what this refers to; need not exist */
 };

@@ -324,6 +324,46 @@ static void manifest_parse_bounds_the_depth(void **state)
     assert_false(img_manifest_parse(mir_span(text, 200000), NULL, &m, &err));
 }
 
+struct label_row {
+    const char *label;
+    const char *text;
+    const char *artifact_type;
+    const char *annotation; /* value of "k"; NULL: none */
+};
+
+static const struct label_row label_rows[] = {
+    {"artifactType",
+     "{\"schemaVersion\":2,\"artifactType\":\"a/b\",\"config\":" CONFIG
+     ",\"annotations\":{\"k\":\"v\"}}",
+     "a/b", "v"},
+    {"type of the config", "{\"schemaVersion\":2,\"config\":" CONFIG "}", IMG_TYPE_OCI_CONFIG,
+     NULL},
+    {"plain index", "{\"schemaVersion\":2,\"manifests\":[]}", "", NULL},
+    {"index with a type", "{\"schemaVersion\":2,\"artifactType\":\"a/b\",\"manifests\":[]}", "a/b",
+     NULL},
+    {"of wrong types, which does not matter",
+     "{\"schemaVersion\":2,\"artifactType\":7,\"annotations\":[1],\"manifests\":[]}", "", NULL},
+};
+
+static void manifest_parse_keeps_what_referrers_show(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(label_rows) / sizeof(label_rows[0]); i++) {
+        const struct label_row *row = &label_rows[i];
+        struct mir_error err = MIR_ERROR_INIT;
+        auto_manifest m = {.media_type = NULL};
+        const char *value;
+
+        if (!img_manifest_parse(mir_span_of(row->text), NULL, &m, &err))
+            fail_msg("%s: %s", row->label, err.text);
+        value = json_string_value(json_object_get(m.annotations, "k"));
+        if (strcmp(m.artifact_type, row->artifact_type) != 0 ||
+            (value == NULL) != (row->annotation == NULL) ||
+            (value && strcmp(value, row->annotation) != 0))
+            fail_msg("%s: type %s, k %s", row->label, m.artifact_type, value ? value : "absent");
+    }
+}
+
 /* ---- choosing children ---- */
 
 #define PLATFORM(os, arch) "\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"}"
@@ -447,6 +487,7 @@ int main(void)
         cmocka_unit_test(manifest_parse_bounds_the_number_of_descriptors),
         cmocka_unit_test(manifest_parse_bounds_the_bytes),
         cmocka_unit_test(manifest_parse_bounds_the_depth),
+        cmocka_unit_test(manifest_parse_keeps_what_referrers_show),
         cmocka_unit_test(manifest_select_keeps_platforms_and_their_attestations),
         cmocka_unit_test(attestations_are_told_from_images),
         cmocka_unit_test(types_are_told_apart),
