@@ -104,6 +104,25 @@ static bool answer_tags(struct serve_exchange *exchange, const struct serve_rout
                        page);
 }
 
+/* A repository that is there has a list for any digest, be it empty: so clients need not look for
+ * the tags that stood for such a list before OCI 1.1. */
+static bool answer_referrers(struct serve_exchange *exchange, const struct serve_route *route)
+{
+    bool complete;
+    char *text =
+        serve_page_referrers(serve_catalog_find_referrers(exchange->catalog, &route->digest),
+                             route->artifact_type, &complete);
+    size_t len = strlen(text);
+    struct MHD_Response *answer = response_of_text(text, len, IMG_TYPE_OCI_INDEX);
+
+    if (answer && route->artifact_type[0] != '\0')
+        add_header(answer, "OCI-Filters-Applied", "artifactType");
+    if (!complete)
+        mir_log(exchange->sink, MIR_LEVEL_WARN, "%s: too many referrers for one list",
+                route->digest.text);
+    return queue(exchange, MHD_HTTP_OK, len, answer);
+}
+
 /* ---- content ---- */
 
 struct etag {
@@ -273,6 +292,8 @@ static bool answer_repo(struct serve_exchange *exchange, const struct serve_rout
         return serve_answer_problem(exchange, SERVE_PROBLEM_NO_REPO);
     if (route->kind == SERVE_ROUTE_TAGS)
         return answer_tags(exchange, route, repo);
+    if (route->kind == SERVE_ROUTE_REFERRERS)
+        return answer_referrers(exchange, route);
     if (route->kind == SERVE_ROUTE_BLOB)
         return answer_blob(exchange, serve_catalog_find(exchange->catalog, &route->digest));
     if (route->tag[0] != '\0')
@@ -290,6 +311,7 @@ bool serve_answer_route(struct serve_exchange *exchange, const struct serve_rout
     case SERVE_ROUTE_MANIFEST:
     case SERVE_ROUTE_BLOB:
     case SERVE_ROUTE_TAGS:
+    case SERVE_ROUTE_REFERRERS:
         return answer_repo(exchange, route);
     }
     return false;

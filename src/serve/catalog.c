@@ -254,3 +254,9 @@ const struct serve_content *serve_catalog_find(const struct serve_catalog *catal
 {
     return serve_store_find(catalog->store, digest);
 }
+
+const struct serve_referrers *serve_catalog_find_referrers(const struct serve_catalog *catalog,
+                                                           const struct img_digest *subject)
+{
+    return serve_store_find_referrers(catalog->store, subject);
+}

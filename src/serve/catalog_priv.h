@@ -24,6 +24,15 @@ struct serve_content {
     char *media_type; /* MANIFEST: what it has to be served as; else NULL */
 };
 
+/* What refers to one manifest: signatures, bills of materials. In the order of the bundles. */
+struct serve_referrers {
+    struct serve_referrer {
+        char *artifact_type;
+        char *descriptor; /* JSON text, as it stands in the list of referrers */
+    } * items;
+    size_t count, capacity;
+};
+
 /* Sorted by bytes, no name twice. */
 struct serve_names {
     const char **names;
@@ -50,5 +59,8 @@ const struct serve_repo *serve_catalog_find_repo(const struct serve_catalog *cat
 const struct serve_content *serve_catalog_find_tag(const struct serve_repo *repo, const char *tag);
 const struct serve_content *serve_catalog_find(const struct serve_catalog *catalog,
                                                const struct img_digest *digest);
+/** NULL when nothing refers to it. */
+const struct serve_referrers *serve_catalog_find_referrers(const struct serve_catalog *catalog,
+                                                           const struct img_digest *subject);
 
 #endif

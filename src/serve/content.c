@@ -17,6 +17,9 @@ struct serve_store {
     size_t count, capacity;
     struct serve_content **pending; /* a stack */
     size_t pending_count, pending_capacity;
+    struct mir_map *by_subject; /* to struct serve_referrers */
+    struct serve_referrers **lists;
+    size_t list_count, list_capacity;
 };
 
 struct serve_store *serve_store_new(struct bundle_reader *const *readers, size_t reader_count)
@@ -26,13 +29,28 @@ struct serve_store *serve_store_new(struct bundle_reader *const *readers, size_t
     store->readers = readers;
     store->reader_count = reader_count;
     store->by_digest = mir_map_new();
+    store->by_subject = mir_map_new();
     return store;
+}
+
+static void free_referrers(struct serve_referrers *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i].artifact_type);
+        free(list->items[i].descriptor);
+    }
+    free(list->items);
+    free(list);
 }
 
 void serve_store_free(struct serve_store *store)
 {
     if (!store)
         return;
+    for (size_t i = 0; i < store->list_count; i++)
+        free_referrers(store->lists[i]);
+    free(store->lists);
+    mir_map_free(store->by_subject);
     for (size_t i = 0; i < store->count; i++) {
         free(store->all[i]->media_type);
         free(store->all[i]);
@@ -107,6 +125,58 @@ static void take_in_parts(struct serve_store *store, const struct img_manifest *
         (void)take_in(store, &manifest->layers[i].digest);
 }
 
+/* ---- referrers ---- */
+
+const struct serve_referrers *serve_store_find_referrers(const struct serve_store *store,
+                                                         const struct img_digest *subject)
+{
+    return mir_map_find(store->by_subject, mir_span_of(subject->text));
+}
+
+static struct serve_referrers *referrers_of(struct serve_store *store,
+                                            const struct img_digest *subject)
+{
+    struct mir_span key = mir_span_of(subject->text);
+    struct serve_referrers *list = mir_map_find(store->by_subject, key);
+
+    if (list)
+        return list;
+    list = mir_alloc(sizeof(*list));
+    mir_map_set(store->by_subject, key, list);
+    mir_grow(&store->lists, store->list_count, &store->list_capacity,
+             sizeof(struct serve_referrers *));
+    store->lists[store->list_count++] = list;
+    return list;
+}
+
+/* What the list of referrers says of a manifest. */
+static char *descriptor_text(const struct serve_content *content,
+                             const struct img_manifest *manifest)
+{
+    auto_json *root =
+        json_pack("{s:s, s:s, s:I}", "mediaType", manifest->media_type, "digest",
+                  content->blob->digest.text, "size", (json_int_t)content->blob->size);
+
+    if (manifest->artifact_type[0] != '\0')
+        (void)json_object_set_new(root, "artifactType", json_string(manifest->artifact_type));
+    if (manifest->annotations)
+        (void)json_object_set(root, "annotations", manifest->annotations);
+    return json_dumps(root, JSON_COMPACT);
+}
+
+static void take_in_referrer(struct serve_store *store, const struct serve_content *content,
+                             const struct img_manifest *manifest)
+{
+    struct serve_referrers *list = referrers_of(store, &manifest->subject.digest);
+
+    mir_grow(&list->items, list->count, &list->capacity, sizeof(*list->items));
+    list->items[list->count++] =
+        (struct serve_referrer){.artifact_type = mir_strdup(manifest->artifact_type),
+                                .descriptor = descriptor_text(content, manifest)};
+}
+
+/* ---- the walk ---- */
+
 static bool read_manifest(struct serve_content *content, struct img_manifest *out,
                           struct mir_error *err)
 {
@@ -133,9 +203,11 @@ static void visit(struct serve_store *store, struct serve_content *content,
         return;
     }
     content->kind = SERVE_CONTENT_MANIFEST;
+    take_in_parts(store, &manifest);
+    if (manifest.has_subject)
+        take_in_referrer(store, content, &manifest);
     free(content->media_type);
     content->media_type = mir_steal(&manifest.media_type);
-    take_in_parts(store, &manifest);
 }
 
 bool serve_store_add(struct serve_store *store, const struct bundle_image *image,

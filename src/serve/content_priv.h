@@ -21,4 +21,8 @@ MIR_MUST_CHECK bool serve_store_add(struct serve_store *store, const struct bund
 const struct serve_content *serve_store_find(const struct serve_store *store,
                                              const struct img_digest *digest);
 
+/** NULL when nothing refers to it. */
+const struct serve_referrers *serve_store_find_referrers(const struct serve_store *store,
+                                                         const struct img_digest *subject);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "image/manifest.h"
 
 /* How many names are not after last? */
 static size_t count_until(const struct serve_names *names, const char *last)
@@ -57,6 +58,35 @@ char *serve_page_tags(const char *repo, const struct serve_names *names, struct 
     auto_json *root = json_pack("{s:s, s:o}", "name", repo, "tags", list_of(names, page));
 
     return json_dumps(root, JSON_COMPACT);
+}
+
+char *serve_page_referrers(const struct serve_referrers *list, const char *artifact_type,
+                           bool *complete)
+{
+    static const char end[] = "]}";
+    size_t max = IMG_MANIFEST_BYTES_MAX - sizeof(end);
+    const char *separator = "";
+    struct mir_buf body;
+
+    mir_buf_init(&body, IMG_MANIFEST_BYTES_MAX);
+    mir_buf_text(&body,
+                 "{\"schemaVersion\":2,\"mediaType\":\"" IMG_TYPE_OCI_INDEX "\",\"manifests\":[");
+    *complete = true;
+    for (size_t i = 0; list && i < list->count; i++) {
+        const struct serve_referrer *item = &list->items[i];
+
+        if (artifact_type[0] != '\0' && strcmp(artifact_type, item->artifact_type) != 0)
+            continue;
+        if (strlen(item->descriptor) + 1 > max - body.len) {
+            *complete = false;
+            continue;
+        }
+        mir_buf_text(&body, separator);
+        mir_buf_text(&body, item->descriptor);
+        separator = ",";
+    }
+    mir_buf_text(&body, end);
+    return mir_buf_take(&body);
 }
 
 char *serve_page_link(const char *path, const struct serve_names *names, struct serve_page page)

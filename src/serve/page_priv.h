@@ -24,6 +24,12 @@ struct serve_page serve_page_of(const struct serve_names *names, const struct se
 char *serve_page_catalog(const struct serve_names *names, struct serve_page page);
 char *serve_page_tags(const char *repo, const struct serve_names *names, struct serve_page page);
 
+/** The body of a list of referrers: an index of those of one artifact type (empty: all). list may
+ * be NULL. *complete is false when some did not fit into what clients read of a manifest. The
+ * caller frees. */
+char *serve_page_referrers(const struct serve_referrers *list, const char *artifact_type,
+                           bool *complete);
+
 /** The value of the Link header: <PATH?last=NAME&n=N>; rel="next". The caller frees. */
 char *serve_page_link(const char *path, const struct serve_names *names, struct serve_page page);
 

@@ -116,6 +116,8 @@ static bool query_pair(struct mir_span pair, struct serve_route *out, enum serve
         return decode(value, "", out->last);
     if (mir_span_is(key, "ns"))
         return decode(value, "", out->ns);
+    if (mir_span_is(key, "artifactType"))
+        return decode(value, "", out->artifact_type);
     if (!mir_span_is(key, "n"))
         return true;
     *problem = SERVE_PROBLEM_COUNT;
@@ -209,6 +211,10 @@ static bool path_parse(struct mir_span path, struct serve_route *out, enum serve
     }
     if (mir_span_is(word, "blobs")) {
         out->kind = SERVE_ROUTE_BLOB;
+        return set_name(path, out, problem) && set_digest(last, out, problem);
+    }
+    if (mir_span_is(word, "referrers")) {
+        out->kind = SERVE_ROUTE_REFERRERS;
         return set_name(path, out, problem) && set_digest(last, out, problem);
     }
     if (mir_span_is(word, "tags") && mir_span_is(last, "list")) {

@@ -39,23 +39,25 @@ const char *serve_problem_code(enum serve_problem problem);
 const char *serve_problem_message(enum serve_problem problem);
 
 enum serve_route_kind {
-    SERVE_ROUTE_BASE,     /* /v2/ */
-    SERVE_ROUTE_MANIFEST, /* /v2/NAME/manifests/REF */
-    SERVE_ROUTE_BLOB,     /* /v2/NAME/blobs/DIGEST */
-    SERVE_ROUTE_TAGS,     /* /v2/NAME/tags/list */
-    SERVE_ROUTE_CATALOG,  /* /v2/_catalog */
+    SERVE_ROUTE_BASE,      /* /v2/ */
+    SERVE_ROUTE_MANIFEST,  /* /v2/NAME/manifests/REF */
+    SERVE_ROUTE_BLOB,      /* /v2/NAME/blobs/DIGEST */
+    SERVE_ROUTE_TAGS,      /* /v2/NAME/tags/list */
+    SERVE_ROUTE_REFERRERS, /* /v2/NAME/referrers/DIGEST */
+    SERVE_ROUTE_CATALOG,   /* /v2/_catalog */
 };
 
 struct serve_route {
     enum serve_route_kind kind;
-    char name[SERVE_TARGET_MAX + 1]; /* MANIFEST, BLOB, TAGS: follows the grammar of repositories */
+    char name[SERVE_TARGET_MAX + 1]; /* follows the grammar; empty for BASE and CATALOG */
     char tag[IMG_TAG_MAX + 1];       /* MANIFEST: asked for by tag; else empty */
-    struct img_digest digest;        /* MANIFEST, BLOB; empty when asked for by tag */
+    struct img_digest digest;        /* empty for lists, and when asked for by tag */
     /* from the query: */
     bool has_count;
-    uint64_t count;                  /* ?n= */
-    char last[SERVE_TARGET_MAX + 1]; /* ?last=; empty: from the beginning */
-    char ns[SERVE_TARGET_MAX + 1];   /* ?ns=: the host containerd wants the name from; or empty */
+    uint64_t count;                           /* ?n= */
+    char last[SERVE_TARGET_MAX + 1];          /* ?last=; empty: from the beginning */
+    char artifact_type[SERVE_TARGET_MAX + 1]; /* ?artifactType=: of referrers; or empty */
+    char ns[SERVE_TARGET_MAX + 1]; /* ?ns=: the host containerd wants the name from; or empty */
 };
 
 /** target is the raw text between method and version. False: *problem says how to refuse. */

@@ -23,6 +23,7 @@ static void check_route(const struct serve_route *route)
         assert(route->name[0] == '\0');
         break;
     case SERVE_ROUTE_BLOB:
+    case SERVE_ROUTE_REFERRERS:
         assert(route->digest.text[0] != '\0');
         assert(img_is_repo(mir_span_of(route->name)));
         break;

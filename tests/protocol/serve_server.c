@@ -164,7 +164,7 @@ struct world {
 static void make_layout(struct world *w)
 {
     struct fixture *f = fixture_new(w->dir);
-    struct fixture_item children[2];
+    struct fixture_item children[2], sbom;
 
     children[0] = fixture_image(f, .layers = 2, .layer_bytes = LAYER_BYTES);
     children[1] = fixture_image(f, .arch = "arm64", .seed = 2);
@@ -177,6 +177,8 @@ static void make_layout(struct world *w)
     fixture_name(f, HOST "/team/app:2", &w->other);
     fixture_name(f, "elsewhere.invalid/team/app:2", &w->artifact);
     fixture_name(f, "elsewhere.invalid/team/sbom:1", &w->artifact);
+    sbom = fixture_artifact(f, .type = "application/vnd.x.sbom", .subject = &w->index);
+    fixture_name(f, HOST "/team/app:sbom", &sbom);
     fixture_name(f, "latest", &w->other);
     fixture_free(f);
 }
@@ -362,12 +364,36 @@ static void lists_have_every_name_once(void **state)
     assert_int_equal(catalog.status, 200);
     assert_non_null(strstr(catalog.body, "\"elsewhere.invalid/team/app\""));
     ask(w->port, "GET", "/v2/team/app/tags/list", "", &tags);
-    assert_string_equal(tags.body, "{\"name\":\"team/app\",\"tags\":[\"1\"]}");
+    assert_string_equal(tags.body, "{\"name\":\"team/app\",\"tags\":[\"1\",\"sbom\"]}");
     ask(w->port, "GET", "/v2/" HOST "/team/app/tags/list?n=1", "", &page);
     assert_string_equal(page.body, "{\"name\":\"" HOST "/team/app\",\"tags\":[\"1\"]}");
     link = header(&page, "Link");
     assert_string_equal(link, "</v2/" HOST "/team/app/tags/list?last=1&n=1>; rel=\"next\"");
     assert_int_equal(serve_repo_count(w->server), 6);
+}
+
+static void referrers_lead_back_to_what_refers(void **state)
+{
+    const struct world *w = *state;
+    auto_free char *of_index = mir_format("/v2/team/app/referrers/%s", w->index.digest.text);
+    auto_free char *of_other = mir_format("/v2/team/app/referrers/%s", w->other.digest.text);
+    auto_free char *filtered = mir_format("%s?artifactType=application/vnd.other", of_index);
+    auto_reply all = {.status = 0}, none = {.status = 0}, filter = {.status = 0};
+    auto_json *root = NULL;
+    const json_t *first;
+
+    ask(w->port, "GET", of_index, "", &all);
+    root = json_loads(all.body, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(root, "manifests")), 1);
+    first = json_array_get(json_object_get(root, "manifests"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "artifactType")),
+                        "application/vnd.x.sbom");
+    ask(w->port, "GET", of_other, "", &none);
+    assert_int_equal(none.status, 200);
+    assert_non_null(strstr(none.body, "\"manifests\":[]"));
+    ask(w->port, "GET", filtered, "", &filter);
+    assert_non_null(strstr(filter.body, "\"manifests\":[]"));
+    assert_non_null(strstr(filter.head, "OCI-Filters-Applied: artifactType"));
 }
 
 /* ---- blobs ---- */
@@ -605,6 +631,7 @@ int main(void)
         cmocka_unit_test(refusals_carry_the_codes_of_the_specification),
         cmocka_unit_test(only_what_the_index_leads_to_is_there),
         cmocka_unit_test(lists_have_every_name_once),
+        cmocka_unit_test(referrers_lead_back_to_what_refers),
         cmocka_unit_test(blobs_come_whole_and_in_parts),
         cmocka_unit_test(long_urls_and_headers_are_refused),
         cmocka_unit_test(a_body_to_read_is_refused_and_ends_the_connection),

@@ -11,9 +11,10 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "image/manifest.h"
 
-static const char *list[] = {"a/b", "b", "b/c", "d"};
-static const struct serve_names four = {list, 4};
+static const char *four_names[] = {"a/b", "b", "b/c", "d"};
+static const struct serve_names four = {four_names, 4};
 
 struct row {
     const char *target;
@@ -85,6 +86,41 @@ static void bodies_are_those_of_the_specification(void **state)
     assert_string_equal(tags, "{\"name\":\"x/y\",\"tags\":[]}");
 }
 
+static void referrers_are_an_index_that_can_be_filtered(void **state)
+{
+    static char type[] = "a/b", other[] = "c/d", one[] = "{\"x\":1}", two[] = "{\"x\":2}";
+    struct serve_referrer items[] = {{type, one}, {other, two}};
+    struct serve_referrers list = {.items = items, .count = 2};
+    auto_free char *all = NULL, *filtered = NULL, *none = NULL;
+    bool complete;
+
+    (void)state;
+    all = serve_page_referrers(&list, "", &complete);
+    assert_true(complete);
+    assert_string_equal(all, "{\"schemaVersion\":2,\"mediaType\":\"" IMG_TYPE_OCI_INDEX
+                             "\",\"manifests\":[{\"x\":1},{\"x\":2}]}");
+    filtered = serve_page_referrers(&list, "c/d", &complete);
+    assert_non_null(strstr(filtered, "[{\"x\":2}]"));
+    none = serve_page_referrers(NULL, "", &complete);
+    assert_non_null(strstr(none, "\"manifests\":[]"));
+}
+
+static void a_list_of_referrers_stays_readable(void **state)
+{
+    auto_free char *large = mir_alloc(IMG_MANIFEST_BYTES_MAX);
+    static char type[] = "a/b", small[] = "{}";
+    struct serve_referrer items[] = {{type, small}, {type, large}, {type, small}};
+    struct serve_referrers list = {.items = items, .count = 3};
+    auto_free char *text = NULL;
+    bool complete;
+
+    (void)state;
+    memset(large, 'x', IMG_MANIFEST_BYTES_MAX - 1);
+    text = serve_page_referrers(&list, "", &complete);
+    assert_false(complete);
+    assert_non_null(strstr(text, "[{},{}]}"));
+}
+
 static void links_encode_slashes(void **state)
 {
     struct serve_page page = {1, 2, true};
@@ -100,6 +136,8 @@ int main(void)
         cmocka_unit_test(pages_start_after_last_and_hold_at_most_n),
         cmocka_unit_test(pages_are_bounded_whatever_is_asked_for),
         cmocka_unit_test(bodies_are_those_of_the_specification),
+        cmocka_unit_test(referrers_are_an_index_that_can_be_filtered),
+        cmocka_unit_test(a_list_of_referrers_stays_readable),
         cmocka_unit_test(links_encode_slashes),
     };
 

@@ -41,6 +41,8 @@ static const struct good_row good_rows[] = {
     {"/v2/a/tags/list/tags/list", SERVE_ROUTE_TAGS, "a/tags/list", "", ""},
     {"/v2/a/manifests/tags/list", SERVE_ROUTE_TAGS, "a/manifests", "", ""},
     {"/v2/blobs/blobs/" D256, SERVE_ROUTE_BLOB, "blobs", "", D256},
+    {"/v2/a/b/referrers/" D256 "?artifactType=a%2Fb", SERVE_ROUTE_REFERRERS, "a/b", "", D256},
+    {"/v2/a/referrers/referrers/" D256, SERVE_ROUTE_REFERRERS, "a/referrers", "", D256},
     {"http://127.0.0.1:5000/v2/a/tags/list", SERVE_ROUTE_TAGS, "a", "", ""},
 };
 
@@ -96,6 +98,7 @@ static const struct bad_row bad_rows[] = {
     {"upper-case digest", "/v2/a/blobs/sha256:" HEX16 HEX16 HEX16 "0123456789ABCDEF",
      SERVE_PROBLEM_DIGEST},
     {"other algorithm", "/v2/a/blobs/md5:d41d8cd98f00b204e9800998ecf8427e", SERVE_PROBLEM_DIGEST},
+    {"referrers of a tag", "/v2/a/referrers/latest", SERVE_PROBLEM_DIGEST},
     {"blob by tag", "/v2/a/blobs/latest", SERVE_PROBLEM_DIGEST},
     {"encoded slash", "/v2/a%2Fb/manifests/1", SERVE_PROBLEM_TARGET},
     {"encoded slash, lower case", "/v2/a/manifests%2f1", SERVE_PROBLEM_TARGET},
@@ -160,12 +163,14 @@ static void route_parse_reads_the_query(void **state)
     enum serve_problem problem;
 
     (void)state;
-    assert_true(serve_route_parse(mir_span_of("/v2/_catalog?n=12&last=a%2Fb&ns=docker.io&&x&y="),
-                                  &route, &problem));
+    assert_true(serve_route_parse(
+        mir_span_of("/v2/_catalog?n=12&last=a%2Fb&ns=docker.io&&x&y=&artifactType=a/b%2Bc"), &route,
+        &problem));
     assert_true(route.has_count);
     assert_int_equal(route.count, 12);
     assert_string_equal(route.last, "a/b");
     assert_string_equal(route.ns, "docker.io");
+    assert_string_equal(route.artifact_type, "a/b+c");
     assert_true(serve_route_parse(mir_span_of("/v2/_catalog?n=0"), &route, &problem));
     assert_true(route.has_count);
     assert_int_equal(route.count, 0);
