@@ -39,9 +39,8 @@ static void put_octal(char *header, size_t at, size_t width, uint64_t value)
 
 static void put_base256(char *header, size_t at, size_t width, uint64_t value)
 {
-    for (size_t i = 0; i < width; i++) {
-        header[at + width - 1 - i] = i < 8 ? (char)(unsigned char)(value >> (8 * i)) : 0;
-    }
+    for (size_t i = 0; i < width; i++)
+        header[at + width - 1 - i] = (char)(i < 8 ? value >> (8 * i) & 0xff : 0);
     header[at] = (char)(header[at] | (char)0x80);
 }
 
