@@ -6,6 +6,8 @@
 #   WERROR=1       warnings are errors (for us and for automation)
 #   V=1            show the commands
 
+.DEFAULT_GOAL := all
+
 VERSION := 0.1.0
 
 CC         ?= cc
