@@ -20,8 +20,8 @@
 #include "serve/listen_priv.h"
 
 #define THREADS          4
-#define CONNECTIONS_MAX  1024
-#define IDLE_SECONDS     120         /* a connection without progress is closed */
+#define CONNECTIONS_MAX  400         /* each may hold two descriptors; 1024 is a usual limit */
+#define IDLE_SECONDS     60          /* a connection without progress is closed */
 #define CONNECTION_BYTES (32 * 1024) /* headers of a request; more is refused with 431 */
 #define TARGET_SHOWN_MAX 400         /* of a URL, in the log */
 #define ADDRESS_TEXT_MAX (SERVE_HOST_MAX + 16)
