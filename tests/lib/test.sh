@@ -259,7 +259,7 @@ start_serve() {
     SERVES=$((${SERVES:-0} + 1))
     SERVE_LOG=$T/serve$SERVES.log
     start_process "$SERVE_LOG" "$MIRROR" serve "$@" --listen 127.0.0.1:0
-    server_address "$SERVE_LOG" ''
+    server_address "$SERVE_LOG" 'listening on http://'
     SERVE=$ADDRESS SERVE_PID=$PROCESS
 }
 
