@@ -31,6 +31,7 @@ static void set_up_signals(void)
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL); /* "ulimit -f": an error to report, not the end */
 }
 
 int main(int argc, char **argv)
