@@ -166,8 +166,8 @@ const struct cli_command cli_verify = {
     .name = "verify",
     .synopsis = "[flags] bundle:FILE|oci:DIR",
     .summary = "check that a bundle is whole and nothing in it was changed",
-    .help = "Hash every blob of a bundle, read every manifest, and see that everything referred\n"
-            "to is there with the size that was promised. Each problem is one line.",
+    .help = "Hash every blob of a bundle, read every manifest, and see that everything\n"
+            "referred to is there with the size that was promised. Each problem is one line.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,
