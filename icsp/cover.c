@@ -57,14 +57,18 @@ static void plan_release(struct plan *plan)
 }
 #define auto_plan __attribute__((cleanup(plan_release))) struct plan
 
+static void scope_release(struct icsp_cover_scope *scope)
+{
+    free(scope->source);
+    for (size_t i = 0; i < scope->mirror_count; i++)
+        free(scope->mirrors[i]);
+    free(scope->mirrors);
+}
+
 void icsp_cover_release(struct icsp_cover *cover)
 {
-    for (size_t i = 0; i < cover->count; i++) {
-        free(cover->items[i].source);
-        for (size_t k = 0; k < cover->items[i].mirror_count; k++)
-            free(cover->items[i].mirrors[k]);
-        free(cover->items[i].mirrors);
-    }
+    for (size_t i = 0; i < cover->count; i++)
+        scope_release(&cover->items[i]);
     free(cover->items);
     *cover = (struct icsp_cover){0};
 }
@@ -362,6 +366,42 @@ static bool play_through(struct plan *plan)
 
 /* ---- the result ---- */
 
+/* Does the entry around this one lead to the same places? */
+static bool is_redundant(const struct plan *plan, const struct icsp_cover_scope *scope)
+{
+    struct repo as_repo = {
+        .source = scope->source, .mirrors = scope->mirrors, .mirror_count = scope->mirror_count};
+    const struct icsp_cover_scope *around = NULL;
+    struct mir_span name = mir_span_of(scope->source);
+    size_t at;
+
+    while (!around && mir_span_find_last(name, '/', &at)) {
+        name = mir_span_first(name, at);
+        around = mir_map_find(plan->by_scope, name);
+    }
+    return around && resolves(&as_repo, around);
+}
+
+/* Rounds can leave entries that say what the one around them says. Whether an entry is redundant
+ * does not depend on whether the one around it is. */
+static void drop_redundant(struct plan *plan)
+{
+    struct icsp_cover *cover = &plan->cover;
+    auto_free bool *drop = mir_alloc_array(cover->count, sizeof(*drop));
+    size_t kept = 0;
+
+    for (size_t i = 0; i < cover->count; i++)
+        drop[i] = is_redundant(plan, &cover->items[i]);
+    for (size_t i = 0; i < cover->count; i++) {
+        if (drop[i])
+            scope_release(&cover->items[i]);
+        else
+            cover->items[kept++] = cover->items[i];
+    }
+    cover->count = kept;
+    index_scopes(plan);
+}
+
 /* Tags go down: a narrow entry without tag mirrors would hide those of the scope around it. */
 static void mark_tags(struct plan *plan)
 {
@@ -421,6 +461,8 @@ bool icsp_cover(const struct icsp_pair *pairs, size_t count, enum icsp_scope_lev
         propose(&plan.repos[i], level);
     while (!build(&plan) || !play_through(&plan))
         continue;
+    if (level != ICSP_SCOPE_REPOSITORY)
+        drop_redundant(&plan);
     mark_tags(&plan);
     say_fallbacks(&plan, level, findings);
     *out = plan.cover;

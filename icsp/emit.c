@@ -64,6 +64,8 @@ static void sort_list(struct icsp_list *list)
 {
     size_t kept = 0;
 
+    if (list->count == 0)
+        return;
     qsort(list->items, list->count, sizeof(*list->items), compare_texts);
     for (size_t i = 0; i < list->count; i++)
         if (i == 0 || strcmp(list->items[i], list->items[kept - 1]) != 0)
