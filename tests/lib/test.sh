@@ -76,11 +76,23 @@ where() {
     done
 }
 
+# Servers that are not there any more, and what they said last.
+show_dead() {
+    local pid
+    for pid in "${STARTED[@]}"; do
+        kill -0 "$pid" 2>/dev/null || echo "--- process $pid has ended"
+        if [ "$pid" = "${REGISTRY_PID:-}" ] && ! kill -0 "$pid" 2>/dev/null; then
+            tail -n 5 "$REGISTRY_LOG"
+        fi
+    done
+}
+
 fail() {
     {
         echo "$(where): $*"
         echo "--- last command: ${LAST:-none} (status $status)"
         show_last
+        show_dead
     } >&2
     exit 1
 }
