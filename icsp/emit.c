@@ -220,15 +220,15 @@ static void say_tags(const struct emission *e)
     }
     if (tagged > 0 && !(e->options->kinds & ICSP_KIND_ITMS))
         icsp_say(e->findings, ICSP_NOTE, (struct icsp_place){0}, "add itms to --kind",
-                 "%zu images have a tag: pulls by tag do not use these mirrors, only pulls by "
-                 "digest do",
+                 "pulls by tag do not use these mirrors, only pulls by digest do (images with a "
+                 "tag: %zu)",
                  tagged);
     else if (moved > 0)
         icsp_say(e->findings, ICSP_WARNING,
                  (struct icsp_place){.field = "source", .value = first_moved->source_repo},
                  "copy them with their tag",
-                 "%zu images, this one first, have another tag at the mirror than at the source: "
-                 "pulls by tag will not find them there",
+                 "has another tag at the mirror than at the source: pulls by tag will not find it "
+                 "there (images like this one: %zu)",
                  moved);
 }
 
