@@ -132,9 +132,9 @@ const char *bundle_reader_path(const struct bundle_reader *reader);
 size_t bundle_reader_image_count(const struct bundle_reader *reader);
 const struct bundle_image *bundle_reader_image(const struct bundle_reader *reader, size_t i);
 /**
- * By name, as it stands in index.json; or by its part before "@", if that is one image's only.
- * "@N" is the N-th, from 0. MIR_E_NOT_FOUND with a hint that lists what is there, MIR_E_CONFLICT
- * when several match.
+ * By name, as it stands in index.json; or by less than that, if it is one image's only: without its
+ * tag, its digest, or both. "@N" is the N-th, from 0. MIR_E_NOT_FOUND with a hint that lists what
+ * is there, MIR_E_CONFLICT when several match.
  */
 MIR_MUST_CHECK bool bundle_reader_select(const struct bundle_reader *reader, const char *ref,
                                          const struct bundle_image **out, struct mir_error *err);

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "bundle/reader_priv.h"
+#include "image/ref.h"
 
 /* ---- opening ---- */
 
@@ -178,31 +179,66 @@ static bool select_by_number(const struct bundle_reader *reader, const char *dig
     return true;
 }
 
-static bool is_named(const struct bundle_image *image, const char *ref)
+/* What is looked for: a text, and what it means if it is a reference. */
+struct wanted {
+    const char *text;
+    bool is_ref;
+    struct img_ref ref;
+};
+
+static bool is_named(const struct bundle_image *image, const struct wanted *wanted)
 {
-    return image->name && strcmp(image->name, ref) == 0;
+    return image->name && strcmp(image->name, wanted->text) == 0;
 }
 
-/* "host/repo:tag" for the image "host/repo:tag@sha256:..." */
-static bool is_named_before_digest(const struct bundle_image *image, const char *ref)
+/* "host/repo:tag", "host/repo@digest" and "host/repo" all mean "host/repo:tag@digest". */
+static bool is_meant(const struct bundle_image *image, const struct wanted *wanted)
 {
-    return image->name && mir_starts_with(image->name, ref) && image->name[strlen(ref)] == '@';
+    struct mir_error ignored = MIR_ERROR_INIT; /* a name that is no reference only has itself */
+    const struct img_ref *ref = &wanted->ref;
+    auto_ref name = {.host = NULL};
+
+    if (!image->name)
+        return false;
+    if (mir_starts_with(image->name, wanted->text) && image->name[strlen(wanted->text)] == '@')
+        return true;
+    if (!wanted->is_ref || !img_ref_parse(mir_span_of(image->name), &name, &ignored))
+        return false;
+    return strcmp(ref->host, name.host) == 0 && strcmp(ref->repo, name.repo) == 0 &&
+           (!ref->tag || (name.tag && strcmp(ref->tag, name.tag) == 0)) &&
+           (!ref->has_digest || img_digest_equal(&ref->digest, &image->digest));
 }
 
 /* How many images match; *out is the first. */
-static size_t count_matches(const struct bundle_reader *reader, const char *ref,
-                            bool (*matches)(const struct bundle_image *, const char *),
+static size_t count_matches(const struct bundle_reader *reader, const struct wanted *wanted,
+                            bool (*matches)(const struct bundle_image *, const struct wanted *),
                             const struct bundle_image **out)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < reader->names.count; i++) {
-        if (!matches(&reader->names.images[i], ref))
+        if (!matches(&reader->names.images[i], wanted))
             continue;
         if (count == 0)
             *out = &reader->names.images[i];
         count++;
     }
+    return count;
+}
+
+static size_t count_named(const struct bundle_reader *reader, const char *text,
+                          const struct bundle_image **out)
+{
+    struct mir_error ignored = MIR_ERROR_INIT; /* layouts may name images anyhow */
+    struct wanted wanted = {.text = text};
+    size_t count = count_matches(reader, &wanted, is_named, out);
+
+    if (count > 0)
+        return count;
+    wanted.is_ref = img_ref_parse(mir_span_of(text), &wanted.ref, &ignored);
+    count = count_matches(reader, &wanted, is_meant, out);
+    if (wanted.is_ref)
+        img_ref_release(&wanted.ref);
     return count;
 }
 
@@ -231,9 +267,7 @@ bool bundle_reader_select(const struct bundle_reader *reader, const char *ref,
 
     if (ref[0] == '@')
         return select_by_number(reader, ref + 1, out, err);
-    count = count_matches(reader, ref, is_named, &image);
-    if (count == 0)
-        count = count_matches(reader, ref, is_named_before_digest, &image);
+    count = count_named(reader, ref, &image);
     if (count == 0)
         return not_found(reader, ref, err);
     if (count > 1) {

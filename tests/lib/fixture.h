@@ -1,7 +1,7 @@
 /*
  * Small OCI image layouts in a directory, for tests: images with real layers, indexes, docker
  * schema 2, artifacts, attestations. Everything is computed from the arguments, so the same calls
- * give the same digests on every machine.
+ * give the same digests (as long as gzip and zstd pack alike: no test may know a digest by heart).
  *
  * Arguments have defaults and are named: fixture_image(f, .arch = "arm64", .layers = 3). A field
  * left out, or zero, is the default. A layout that cannot be written ends the program with a

@@ -19,6 +19,8 @@
 #include "lib/scratch.h"
 #include "lib/tarmaker.h"
 
+#define NO_DIGEST "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
 static const enum bundle_form forms[] = {BUNDLE_FORM_TAR, BUNDLE_FORM_DIR};
 
 struct place {
@@ -27,9 +29,20 @@ struct place {
     struct fixture_item image;
 };
 
+/* A text whose last '*' is the digest of the image; the caller frees. */
+static char *with_digest(const char *text, const struct place *place)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || text[len - 1] != '*')
+        return mir_strdup(text);
+    return mir_format("%.*s%s", (int)len - 1, text, place->image.digest.text);
+}
+
 static int set_up(void **state)
 {
     struct place *place = mir_alloc(sizeof(*place));
+    auto_free char *name = NULL;
     struct mir_error err = MIR_ERROR_INIT;
     struct fixture *fixture;
     auto_bundler bundler;
@@ -45,6 +58,8 @@ static int set_up(void **state)
     fixture_name(fixture, "r.example/b:1@two", &place->image);
     fixture_name(fixture, "r.example/b", &place->image);
     fixture_name(fixture, NULL, &place->image);
+    name = with_digest("r.example/c/d:7@*", place);
+    fixture_name(fixture, name, &place->image);
     fixture_free(fixture);
     bundler_init(&bundler, place->paths[1]);
     if (!bundler_copy(&bundler, place->paths[0], BUNDLE_FORM_TAR, &err, 0))
@@ -88,12 +103,19 @@ static void reader_selects_images(void **state)
         {"r.example/b:1@two", MIR_OK, "r.example/b:1@two"},
         {"@0", MIR_OK, "r.example/a:1@sha256:"},
         {"@3", MIR_OK, "r.example/b:1@two"},
-        {"@4", MIR_OK, NULL},
+        {"@5", MIR_OK, NULL},
         {"r.example/b:1", MIR_E_CONFLICT, NULL},
+        {"r.example/c/d:7", MIR_OK, "r.example/c/d:7@*"},
+        {"r.example/c/d", MIR_OK, "r.example/c/d:7@*"},
+        {"r.example/c/d@*", MIR_OK, "r.example/c/d:7@*"},
+        {"r.example/c/d:8", MIR_E_NOT_FOUND, NULL},
+        {"r.example/c/d:7@" NO_DIGEST, MIR_E_NOT_FOUND, NULL},
+        {"r.example/c/d@" NO_DIGEST, MIR_E_NOT_FOUND, NULL},
+        {"other.example/c/d", MIR_E_NOT_FOUND, NULL},
         {"r.example/c", MIR_E_NOT_FOUND, NULL},
         {"r.example/", MIR_E_NOT_FOUND, NULL},
         {"", MIR_E_NOT_FOUND, NULL},
-        {"@5", MIR_E_NOT_FOUND, NULL},
+        {"@6", MIR_E_NOT_FOUND, NULL},
         {"@", MIR_E_USAGE, NULL},
         {"@-1", MIR_E_USAGE, NULL},
         {"@99999999999999999999", MIR_E_USAGE, NULL},
@@ -101,18 +123,20 @@ static void reader_selects_images(void **state)
     struct place *place = *state;
     struct bundle_reader *reader = must_open(place->paths[0], BUNDLE_FORM_TAR);
 
-    assert_int_equal(bundle_reader_image_count(reader), 5);
+    assert_int_equal(bundle_reader_image_count(reader), 6);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct bundle_image *image = NULL;
         struct mir_error err = MIR_ERROR_INIT;
 
-        bool found = bundle_reader_select(reader, rows[i].ref, &image, &err);
+        auto_free char *ref = with_digest(rows[i].ref, place);
+        auto_free char *name = rows[i].name ? with_digest(rows[i].name, place) : NULL;
+        bool found = bundle_reader_select(reader, ref, &image, &err);
 
         if (err.code != rows[i].code || found != (err.code == MIR_OK) || found != (image != NULL))
             fail_msg("%s: code %d, %s", rows[i].ref, err.code, err.text);
-        if (image && rows[i].name)
-            assert_string_equal(image->name, rows[i].name);
-        if (image && !rows[i].name)
+        if (image && name)
+            assert_string_equal(image->name, name);
+        if (image && !name)
             assert_null(image->name);
         if (err.code == MIR_E_NOT_FOUND && rows[i].ref[0] == 'r')
             assert_non_null(strstr(err.hint, "r.example/a:1"));
@@ -293,7 +317,7 @@ static void reader_reads_what_tar_makes_of_a_layout(void **state)
 
         run(command);
         reader = must_open(path, BUNDLE_FORM_TAR);
-        assert_int_equal(bundle_reader_image_count(reader), 5);
+        assert_int_equal(bundle_reader_image_count(reader), 6);
         if (!bundle_reader_load(reader, &place->image.digest, 4096, &bytes, &len, &err))
             fail_msg("%s: %s", formats[i], err.text);
         bundle_reader_close(reader);

@@ -298,6 +298,26 @@ static void writer_names_what_is_wrong_with_the_target(void **state)
     bundle_plan_free(plan);
 }
 
+static void writer_leaves_nothing_when_the_rename_fails(void **state)
+{
+    struct place *place = *state;
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_writer *writer = NULL;
+    struct bundle_plan *plan;
+    auto_bundler bundler;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, &writer, &err), &err);
+    for (size_t i = 0; i < bundler.blob_count; i++)
+        must(bundler_bring(&bundler, writer, i, 65536, &err), &err);
+    assert_int_equal(mkdir(place->target, 0777), 0);
+    assert_false(bundle_writer_commit(writer, &err));
+    assert_non_null(strstr(err.text, place->target));
+    assert_int_equal(scratch_count(place->dir), 2); /* the layout, and that directory */
+    bundle_plan_free(plan);
+}
+
 /* ---- dropping ---- */
 
 /* Keep the images but one, and the blobs they need: those of the layout without that image. */
@@ -627,6 +647,7 @@ static const struct CMUnitTest tests[] = {
     TEST(writer_refuses_a_second_run),
     TEST(writer_refuses_bytes_beyond_the_blob),
     TEST(writer_names_what_is_wrong_with_the_target),
+    TEST(writer_leaves_nothing_when_the_rename_fails),
     TEST(writer_drops_images_as_if_never_asked_for),
     TEST(writer_drops_everything),
     TEST(writer_makes_a_layout_in_a_directory),
