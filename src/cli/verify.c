@@ -41,18 +41,24 @@ static void note_problem(void *ctx, const char *text)
     (void)json_array_append_new(ctx, json_string(text));
 }
 
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void print_totals(const char *path, const struct bundle_verify_totals *totals)
 {
     char bytes[MIR_BYTES_TEXT_MAX];
 
-    (void)printf("%s: %zu images, %zu manifests, %zu blobs, %s hashed", path, totals->images,
-                 totals->manifests, totals->blobs, mir_bytes_text(totals->bytes, bytes));
+    (void)printf("%s: %zu image%s, %zu manifest%s, %zu blob%s, %s hashed", path, totals->images,
+                 plural(totals->images), totals->manifests, plural(totals->manifests),
+                 totals->blobs, plural(totals->blobs), mir_bytes_text(totals->bytes, bytes));
     if (totals->unused > 0)
-        (void)printf(", %zu blobs that no image uses", totals->unused);
+        (void)printf(", %zu blob%s that no image uses", totals->unused, plural(totals->unused));
     if (totals->problems == 0)
         (void)printf(": sound\n");
     else
-        (void)printf(": %zu problem%s\n", totals->problems, totals->problems == 1 ? "" : "s");
+        (void)printf(": %zu problem%s\n", totals->problems, plural(totals->problems));
 }
 
 static bool print_json(const char *source, const struct bundle_verify_totals *totals,
@@ -139,8 +145,7 @@ static bool verify(struct cli *cli, const struct arguments *args,
         return false;
     if (totals.problems > 0)
         return mir_fail(err, MIR_E_DIGEST, "%s is not sound: %zu problem%s",
-                        bundle_reader_path(reader), totals.problems,
-                        totals.problems == 1 ? "" : "s");
+                        bundle_reader_path(reader), totals.problems, plural(totals.problems));
     return true;
 }
 
