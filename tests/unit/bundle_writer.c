@@ -298,6 +298,38 @@ static void writer_names_what_is_wrong_with_the_target(void **state)
     bundle_plan_free(plan);
 }
 
+static void writer_takes_blobs_of_sha512(void **state)
+{
+    static const enum bundle_form forms[] = {BUNDLE_FORM_TAR, BUNDLE_FORM_DIR};
+    struct place *place = *state;
+    struct bundle_verify_sink sink = {.problem = problem};
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_blob blobs[2] = {{.size = 5}, {.size = 0}};
+    struct bundle_plan *plan = NULL;
+
+    img_digest_of(MIR_HASH_SHA512, mir_span_of("hello"), &blobs[0].digest);
+    img_digest_of(MIR_HASH_SHA512, mir_span_of(""), &blobs[1].digest);
+    must(bundle_plan_new(NULL, 0, blobs, 2, 0, &plan, &err), &err);
+    for (size_t i = 0; i < 2; i++) {
+        auto_free char *path = mir_format("%s%zu", place->target, i);
+        struct bundle_verify_totals totals;
+        struct bundle_writer *writer = NULL;
+        struct bundle_reader *reader = NULL;
+
+        must(bundle_writer_begin(path, forms[i], plan, &writer, &err), &err);
+        must(bundle_writer_write(writer, 0, 0, mir_span_of("hello"), &err), &err);
+        must(bundle_writer_finish(writer, 0, &err), &err);
+        must(bundle_writer_finish(writer, 1, &err), &err); /* empty: never written to */
+        must(bundle_writer_commit(writer, &err), &err);
+        must(bundle_reader_open(path, forms[i], &reader, &err), &err);
+        must(bundle_verify(reader, 1, &sink, &totals, &err), &err);
+        assert_int_equal(totals.problems, 0);
+        assert_int_equal(totals.blobs, 2);
+        bundle_reader_close(reader);
+    }
+    bundle_plan_free(plan);
+}
+
 static void writer_leaves_nothing_when_the_rename_fails(void **state)
 {
     struct place *place = *state;
@@ -601,6 +633,28 @@ static void writer_says_what_room_is_missing(void **state)
     unmount(mounted);
 }
 
+static void writer_claims_all_blocks_first(void **state)
+{
+    struct place *place = *state;
+    char *mounted = mount_small(place, "tmpfs", "size=1m");
+    auto_free char *target = mir_format("%s/bundle", mounted);
+    auto_free char *partial = mir_format("%s.partial", target);
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_writer *writer = NULL;
+    struct bundle_plan *plan;
+    struct stat info;
+    auto_bundler bundler;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    must(bundle_writer_begin(target, BUNDLE_FORM_TAR, plan, &writer, &err), &err);
+    assert_int_equal(stat(partial, &info), 0);
+    assert_true((uint64_t)info.st_blocks * 512 >= bundle_plan_bytes(plan));
+    bundle_writer_abort(writer);
+    bundle_plan_free(plan);
+    unmount(mounted);
+}
+
 static void writer_manages_without_fallocate(void **state)
 {
     struct place *place = *state;
@@ -647,6 +701,7 @@ static const struct CMUnitTest tests[] = {
     TEST(writer_refuses_a_second_run),
     TEST(writer_refuses_bytes_beyond_the_blob),
     TEST(writer_names_what_is_wrong_with_the_target),
+    TEST(writer_takes_blobs_of_sha512),
     TEST(writer_leaves_nothing_when_the_rename_fails),
     TEST(writer_drops_images_as_if_never_asked_for),
     TEST(writer_drops_everything),
@@ -657,6 +712,7 @@ static const struct CMUnitTest tests[] = {
     TEST(writer_abort_removes_a_new_layout),
     TEST(writer_drops_images_of_a_layout),
     TEST(writer_says_what_room_is_missing),
+    TEST(writer_claims_all_blocks_first),
     TEST(writer_manages_without_fallocate),
     TEST(writer_writes_each_byte_once),
 };
