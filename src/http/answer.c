@@ -190,10 +190,9 @@ bool http_answer_begin(struct http_try *t)
         return refuse(t, MIR_E_PROTOCOL, "a success without a body where one is expected");
     }
     t->mode = HTTP_BODY_KEEP;
-    if (t->request->method == HTTP_GET && len > t->request->body_max) {
-        t->fatal = true;
-        return mir_fail(&t->err, MIR_E_LIMIT, "%" PRIu64 " bytes are over the limit of %zu", len,
-                        t->request->body_max);
-    }
-    return true;
+    if (t->request->method == HTTP_HEAD || t->request->body_max == 0 || len <= t->request->body_max)
+        return true;
+    t->fatal = true;
+    return mir_fail(&t->err, MIR_E_LIMIT, "%" PRIu64 " bytes are over the limit of %zu", len,
+                    t->request->body_max);
 }

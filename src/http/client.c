@@ -25,11 +25,6 @@ void http_global_cleanup(void)
     curl_global_cleanup();
 }
 
-const char *http_version_text(void)
-{
-    return curl_version();
-}
-
 /* libcurl leaves the upper-case name alone because of CGI; so do we where it may be CGI. */
 static char *find_plain_proxy(void)
 {

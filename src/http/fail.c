@@ -21,6 +21,20 @@ static char *hide_user_info(char *text)
     return text;
 }
 
+/* A proxy that does not let us through is final, unless it is only busy. */
+bool http_fail_proxy(struct mir_error *err, long status)
+{
+    auto_free char *words = http_status_text((int)status);
+
+    err->sys = (int)status;
+    if (status == 407) {
+        (void)mir_fail(err, MIR_E_AUTH, "the proxy: %s", words);
+        return mir_hint(err, "put user and password into the proxy's URL in the environment");
+    }
+    return mir_fail(err, http_status_may_pass((int)status) ? MIR_E_NETWORK : MIR_E_PROTOCOL,
+                    "the proxy refuses to connect: %s", words);
+}
+
 static enum mir_code code_of_curl(CURLcode code)
 {
     switch ((int)code) {
@@ -59,6 +73,11 @@ static bool is_dropped_handshake(const char *text)
 {
     return strstr(text, "SSL_ERROR_SYSCALL") || strstr(text, "onnection reset") ||
            strstr(text, "unexpected eof") || strstr(text, "Broken pipe");
+}
+
+bool http_error_is_handshake(const struct mir_error *err)
+{
+    return err->code == MIR_E_TLS && err->sys == CURLE_SSL_CONNECT_ERROR;
 }
 
 bool http_fail_curl(struct mir_error *err, CURLcode code, const char *curl_text)

@@ -36,9 +36,6 @@
 MIR_MUST_CHECK bool http_global_init(struct mir_error *err);
 void http_global_cleanup(void);
 
-/** "libcurl/7.88.1 OpenSSL/3.0.17 ...": for `mirror version`; static storage. */
-const char *http_version_text(void);
-
 /* ---- URLs --------------------------------------------------------------------------------- */
 
 /** The URL as it may be shown: user info and the values of query parameters are replaced, except
@@ -153,7 +150,7 @@ struct http_request {
     uint64_t offset;                  /* the sink wants the body from here on */
     bool has_size;
     uint64_t size;   /* of the whole body, from byte 0; a longer one is cut off at once */
-    size_t body_max; /* without a sink: a longer body is MIR_E_LIMIT */
+    size_t body_max; /* without a sink: a longer body is MIR_E_LIMIT; 0: HTTP_ERROR_BODY_MAX */
     bool once;       /* neither retry nor repeat: the caller does */
 };
 
@@ -200,6 +197,9 @@ const char *http_response_header(const struct http_response *response, const cha
  */
 MIR_MUST_CHECK bool http_send(struct http_conn *conn, const struct http_request *request,
                               struct http_response *response, struct mir_error *err);
+
+/** Did the other side answer a TLS handshake with something else (plain HTTP, say)? */
+bool http_error_is_handshake(const struct mir_error *err);
 
 /** Would http_send() try again after this status? */
 bool http_status_may_pass(int status);

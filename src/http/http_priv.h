@@ -10,7 +10,8 @@
 
 #include "base/mem.h"
 
-#define HTTP_BUFFER_BYTES   (512u << 10) /* what curl receives or sends at once */
+#define HTTP_BUFFER_BYTES   (512u << 10) /* what curl receives or sends at once of a body */
+#define HTTP_SMALL_BYTES    (16u << 10)  /* where there is no such body */
 #define HTTP_POLL_MS        200          /* the longest time a cancel goes unseen */
 #define HTTP_CONNECT_MS     (30 * 1000)
 #define HTTP_STALL_MS       (60 * 1000)
@@ -38,9 +39,10 @@ struct http_conn {
 
 struct http_tls {
     bool verify;
-    char *ca_file; /* the system's bundle, or NULL */
-    char *ca_path; /* the system's directory, or NULL */
-    char *ca_blob; /* certificates trusted beside; NULL if none */
+    bool wants_path; /* SSL_CERT_DIR was set: the directory counts beside the bundle */
+    char *ca_file;   /* the system's bundle, or NULL */
+    char *ca_path;   /* the system's directory, or NULL */
+    char *ca_blob;   /* certificates trusted beside; NULL if none */
     size_t ca_blob_len;
     char *cert_file;
     char *key_file;
@@ -111,6 +113,8 @@ unsigned http_set_common(CURL *easy, const struct http_client *client, const cha
 
 /* fail.c: which error a failed libcurl call is */
 bool http_fail_curl(struct mir_error *err, CURLcode code, const char *curl_text);
+/** The same for a proxy's answer to CONNECT. */
+bool http_fail_proxy(struct mir_error *err, long status);
 
 /* answer.c: judging the header of an answer */
 bool http_answer_header(struct http_try *t, struct mir_span line);

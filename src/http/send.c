@@ -200,11 +200,22 @@ static void describe_refusal(const struct http_request *request,
     (void)mir_fail(err, MIR_E_SERVER, "%s %s: %s", http_method_name(request->method), shown, words);
 }
 
+static void trace(const struct mir_sink *sink, const struct http_request *request,
+                  const struct http_response *response)
+{
+    auto_free char *shown = NULL;
+
+    if (!sink || sink->level < MIR_LEVEL_TRACE)
+        return;
+    shown = http_url_redact(response->url);
+    mir_log(sink, MIR_LEVEL_TRACE, "%s %s: %d", http_method_name(request->method), shown,
+            response->status);
+}
+
 bool http_send(struct http_conn *conn, const struct http_request *request,
                struct http_response *response, struct mir_error *err)
 {
     struct http_backoff backoff = {0};
-    const struct http_client *client = conn->client;
 
     http_response_start(response, request->offset);
     for (;;) {
@@ -214,8 +225,7 @@ bool http_send(struct http_conn *conn, const struct http_request *request,
         bool answered = try_along(conn, request, response, &fatal, &trouble);
 
         if (answered)
-            mir_log(client->sink, MIR_LEVEL_TRACE, "%s: %d", http_method_name(request->method),
-                    response->status);
+            trace(conn->client->sink, request, response);
         if (answered && !http_status_may_pass(response->status))
             return true;
         if (answered)

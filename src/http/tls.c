@@ -30,6 +30,7 @@ static void find_system_trust(struct http_tls *tls)
 
     tls->ca_file = setting("SSL_CERT_FILE", info->cainfo);
     tls->ca_path = setting("SSL_CERT_DIR", info->capath);
+    tls->wants_path = getenv("SSL_CERT_DIR") != NULL;
     if (tls->ca_file && !getenv("SSL_CERT_FILE") && access(tls->ca_file, R_OK) != 0) {
         free(tls->ca_file);
         tls->ca_file = NULL;

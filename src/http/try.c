@@ -47,7 +47,7 @@ static bool sink_bytes(struct http_try *t, struct mir_span bytes)
 static bool keep_bytes(struct http_try *t, struct mir_span bytes)
 {
     struct mir_buf *body = &t->response->body;
-    size_t max = t->request->method == HTTP_GET ? t->request->body_max : HTTP_ERROR_BODY_MAX;
+    size_t max = t->request->body_max > 0 ? t->request->body_max : HTTP_ERROR_BODY_MAX;
 
     if (bytes.len > max - body->len) {
         t->fatal = true;
@@ -176,8 +176,8 @@ static unsigned set_tls(CURL *easy, const struct http_tls *tls, bool away)
     } else if (tls->ca_file) {
         /* Without a directory libcurl keeps what it parsed of the file. */
         bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
-        bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAPATH,
-                                          getenv("SSL_CERT_DIR") ? tls->ca_path : NULL);
+        bad |=
+            (unsigned)curl_easy_setopt(easy, CURLOPT_CAPATH, tls->wants_path ? tls->ca_path : NULL);
     } else if (tls->ca_path) {
         bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
         bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAPATH, tls->ca_path);
@@ -214,13 +214,21 @@ unsigned http_set_common(CURL *easy, const struct http_client *client, const cha
     bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)HTTP_BUFFER_BYTES);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)HTTP_BUFFER_BYTES);
     bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                                       (long)client->connect_timeout_ms);
     bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
     bad |= set_tls(easy, tls, away);
     return bad | set_proxy(easy, client, url);
+}
+
+/* Memory is for bodies; everything else fits into little. */
+static unsigned set_buffers(const struct http_try *t)
+{
+    long in = t->request->sink ? HTTP_BUFFER_BYTES : HTTP_SMALL_BYTES;
+    long out = t->request->source_len > HTTP_SMALL_BYTES ? HTTP_BUFFER_BYTES : HTTP_SMALL_BYTES;
+
+    return (unsigned)curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, in) |
+           (unsigned)curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, out);
 }
 
 static bool is_header_value(const char *text)
@@ -332,7 +340,7 @@ bool http_try_begin(struct http_try *t, const struct http_conn *conn, CURL *easy
         return false;
     }
     bad = http_set_common(easy, conn->client, trail->url, tls, trail->left_home);
-    bad |= set_method(t) | set_range(t) | set_callbacks(t);
+    bad |= set_buffers(t) | set_method(t) | set_range(t) | set_callbacks(t);
     if (bad) {
         http_try_drop(t);
         return mir_fail(err, MIR_E_UNSUPPORTED, "libcurl refuses a setting (code %u)", bad);
@@ -403,6 +411,7 @@ static bool check_end(struct http_try *t, struct mir_error *err)
 static bool judge(struct http_try *t, CURLcode code, struct mir_error *err)
 {
     bool refusal = t->head_done && t->mode == HTTP_BODY_REFUSAL;
+    long proxy = 0;
 
     if (t->err.code != MIR_OK) {
         *err = t->err;
@@ -417,6 +426,9 @@ static bool judge(struct http_try *t, CURLcode code, struct mir_error *err)
         return mir_fail(err, MIR_E_NETWORK, "the connection ended before an answer");
     if (code == CURLE_OK)
         return check_end(t, err);
+    (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
+    if (proxy >= 300)
+        return http_fail_proxy(err, proxy);
     if (code == CURLE_PARTIAL_FILE && t->mode == HTTP_BODY_SINK)
         return mir_fail(err, MIR_E_NETWORK, "the body broke off at byte %" PRIu64,
                         t->response->reached);

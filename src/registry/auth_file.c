@@ -82,11 +82,15 @@ void reg_auth_free(struct reg_auth *auth)
 
 /* ---- reading one file ---------------------------------------------------------------------- */
 
-/* jansson does not wipe what it frees. */
-static void wipe_json_string(const json_t *value)
+/* jansson does not wipe what it frees, and hands its strings out as const. */
+void reg_wipe_json(const json_t *value)
 {
-    if (json_is_string(value))
-        mir_wipe((void *)(uintptr_t)json_string_value(value), json_string_length(value));
+    union {
+        const char *text;
+        char *bytes;
+    } string = {.text = json_string_value(value)};
+
+    mir_wipe(string.bytes, string.text ? json_string_length(value) : 0);
 }
 
 static void split_pair(struct entry *entry, struct mir_span pair)
@@ -134,9 +138,9 @@ static void read_entry(struct entry *entry, const char *key, const json_t *value
     }
     if (json_string_length(token) > 0)
         entry->identity_token = mir_strdup(json_string_value(token));
-    wipe_json_string(auth);
-    wipe_json_string(token);
-    wipe_json_string(json_object_get(value, "password"));
+    reg_wipe_json(auth);
+    reg_wipe_json(token);
+    reg_wipe_json(json_object_get(value, "password"));
 }
 
 static bool read_entries(struct auth_file *file, json_t *auths, struct mir_error *err)

@@ -24,8 +24,7 @@ static bool intake_write(void *ctx, struct mir_span bytes, struct mir_error *err
 
 /* ---- foreign layers ------------------------------------------------------------------------ */
 
-/* One of the places a foreign layer may be at. The URL comes from a manifest: no credentials, the
- * system's trust. */
+/* One of the places a foreign layer may be at. The URL comes from a manifest: no credentials. */
 static bool fetch_foreign(struct reg_session *session, const char *url,
                           const struct img_descriptor *blob, const struct http_sink *sink,
                           uint64_t *reached, struct mir_error *err)
@@ -36,7 +35,7 @@ static bool fetch_foreign(struct reg_session *session, const char *url,
         .method = HTTP_GET, .sink = sink, .offset = *reached, .has_size = true, .size = blob->size};
     bool ok;
 
-    if (!http_url_resolve(url, url, &clean, err))
+    if (!http_url_resolve(url, url, &clean, err) || !reg_url_tls(session, clean, &request, err))
         return false;
     request.url = clean;
     ok = http_send(session->conn, &request, &response, err);

@@ -7,6 +7,8 @@
  */
 #include "registry/registry_priv.h"
 
+#include "image/ref.h"
+
 /* Where references and endpoints differ. */
 static const char *endpoint_of(const char *name)
 {
@@ -87,6 +89,22 @@ bool reg_host_get(struct reg_client *client, const char *name, struct reg_host *
         reg_host_free(made); /* another thread was faster */
     }
     *out = host;
+    return true;
+}
+
+bool reg_url_tls(struct reg_session *session, const char *url, struct http_request *request,
+                 struct mir_error *err)
+{
+    auto_free char *name = http_url_host(url);
+    auto_free char *shown = http_url_redact(url);
+    struct reg_host *host;
+
+    if (!name || !img_is_host(mir_span_of(name)))
+        return mir_fail(err, MIR_E_PROTOCOL, "%s names no host", shown);
+    if (!reg_host_get(session->client, name, &host, err))
+        return false;
+    request->tls = host->tls;
+    request->away_tls = host->away_tls;
     return true;
 }
 

@@ -103,7 +103,9 @@ static bool hint_login(struct reg_session *session, const struct reg_call *call,
         creds.found)
         return mir_hint(err, "the credentials of %s were refused: log in to %s again", creds.origin,
                         call->repo->host);
-    return mir_hint(err, "log in to %s (podman login %s), or name an auth file or credentials",
+    return mir_hint(err,
+                    "log in to %s (podman login %s), or name an auth file or credentials; "
+                    "some registries say this of what does not exist",
                     call->repo->host, call->repo->host);
 }
 
@@ -155,6 +157,11 @@ bool reg_tls_hint(const struct reg_host *host, struct mir_error *err)
 {
     if (err->code != MIR_E_TLS)
         return false;
+    if (http_error_is_handshake(err))
+        return mir_hint(err,
+                        "if %s speaks plain http: --src-tls-verify=false or "
+                        "--dest-tls-verify=false",
+                        host->name);
     return mir_hint(err,
                     "put the CA into /etc/containers/certs.d/%s/ca.crt or a folder named by "
                     "--src-cert-dir or --dest-cert-dir; or do not verify: --src-tls-verify=false, "

@@ -40,6 +40,9 @@ struct reg_creds {
 void reg_creds_release(struct reg_creds *creds);
 #define auto_creds __attribute__((cleanup(reg_creds_release))) struct reg_creds
 
+/** Overwrite a JSON string that was a secret, before its value is released. Others: nothing. */
+void reg_wipe_json(const json_t *value);
+
 struct reg_auth;
 
 /** The files of options and environment, read now. err: MIR_E_USAGE naming the file. */
@@ -117,6 +120,9 @@ struct reg_host {
 MIR_MUST_CHECK bool reg_host_get(struct reg_client *client, const char *name, struct reg_host **out,
                                  struct mir_error *err);
 void reg_host_free(struct reg_host *host);
+/** The TLS settings for a URL that somebody else named: a realm, a foreign layer. */
+MIR_MUST_CHECK bool reg_url_tls(struct reg_session *session, const char *url,
+                                struct http_request *request, struct mir_error *err);
 /** "https" or "http", found out once. */
 MIR_MUST_CHECK bool reg_host_scheme(struct reg_session *session, struct reg_host *host,
                                     const char **scheme, struct mir_error *err);
@@ -226,9 +232,10 @@ bool reg_tls_hint(const struct reg_host *host, struct mir_error *err);
 /* ---- uploads (upload.c, used by relay.c) --------------------------------------------------- */
 
 /** One POST that mounts or starts. Mounted: *location is NULL. Else the URL for the PUT, with the
- * digest; the caller frees. */
+ * digest; the caller frees. Where mounting is not allowed *mount_from becomes NULL, and a second
+ * POST starts the upload. */
 MIR_MUST_CHECK bool reg_upload_start(struct reg_session *session, const struct reg_repo *repo,
-                                     const struct img_descriptor *blob, const char *mount_from,
+                                     const struct img_descriptor *blob, const char **mount_from,
                                      char **location, struct mir_error *err);
 /** What the answer to the PUT means. *again: a new upload may succeed. */
 MIR_MUST_CHECK bool reg_upload_judge(struct reg_session *session, const struct reg_call *call,

@@ -94,17 +94,19 @@ static enum turn after_401(struct reg_session *session, const struct reg_call *c
 static bool next_foreign(struct ends *ends)
 {
     const struct img_descriptor *blob = ends->transit->blob;
-    struct mir_error ignored = MIR_ERROR_INIT;
 
     while (ends->foreign_next < blob->url_count) {
         const char *url = blob->urls[ends->foreign_next++];
+        struct mir_error ignored = MIR_ERROR_INIT; /* the next may do */
 
         free(ends->foreign);
         ends->foreign = NULL;
-        if (!http_url_resolve(url, url, &ends->foreign, &ignored))
+        ends->get.request =
+            (struct http_request){.method = HTTP_GET, .has_size = true, .size = blob->size};
+        if (!http_url_resolve(url, url, &ends->foreign, &ignored) ||
+            !reg_url_tls(ends->from, ends->foreign, &ends->get.request, &ignored))
             continue;
-        ends->get.request = (struct http_request){
-            .method = HTTP_GET, .url = ends->foreign, .has_size = true, .size = blob->size};
+        ends->get.request.url = ends->foreign;
         return true;
     }
     return false;
@@ -195,11 +197,12 @@ static enum turn relay_once(const struct route *route, struct transit *transit,
                             struct mir_error *err)
 {
     const struct img_descriptor *blob = transit->blob;
+    const char *mount_from = route->mount_from;
     auto_free char *url = NULL;
     auto_free char *path = mir_format("blobs/%s", blob->digest.text);
     auto_ends ends = {.from = route->from, .to = route->to, .transit = transit};
 
-    if (!reg_upload_start(route->to, route->destination, blob, route->mount_from, &url, err))
+    if (!reg_upload_start(route->to, route->destination, blob, &mount_from, &url, err))
         return TURN_FAIL;
     *outcome = url ? REG_PUT_UPLOADED : REG_PUT_MOUNTED;
     if (!url)
@@ -213,7 +216,7 @@ static enum turn relay_once(const struct route *route, struct transit *transit,
                                       .repo = route->destination,
                                       .url = url,
                                       .access = REG_PUSH,
-                                      .mount_from = route->mount_from,
+                                      .mount_from = mount_from,
                                       .headers = &octets,
                                       .header_count = 1,
                                       .source_len = blob->size,

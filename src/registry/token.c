@@ -14,7 +14,6 @@
 
 #include "base/base64.h"
 #include "base/tree.h"
-#include "image/ref.h"
 
 #define TOKEN_LIFE_MS     (60 * 1000) /* when the realm does not say */
 #define TOKEN_LIFE_MAX_MS (24 * 3600 * 1000)
@@ -131,54 +130,40 @@ static bool form_read(void *ctx, uint64_t offset, void *data, size_t len, struct
     return true;
 }
 
-/* The host that holds the TLS settings of the realm. */
-static bool realm_tls(struct reg_session *session, const char *realm, struct http_request *request,
-                      struct mir_error *err)
-{
-    auto_free char *name = http_url_host(realm);
-    struct reg_host *host;
-
-    if (!name || !img_is_host(mir_span_of(name)))
-        return mir_fail(err, MIR_E_PROTOCOL, "the realm names no host");
-    if (!reg_host_get(session->client, name, &host, err))
-        return false;
-    request->tls = host->tls;
-    request->away_tls = host->away_tls;
-    return true;
-}
-
 static bool send_get(struct reg_session *session, const struct reg_token_ask *ask,
-                     struct http_request *request, struct http_response *response,
+                     const struct http_request *request, struct http_response *response,
                      struct mir_error *err)
 {
     auto_buf url = {0};
     auto_free_secret char *basic =
         ask->creds->found && ask->creds->user ? basic_header(ask->creds) : NULL;
+    struct http_request get = *request;
 
     if (!ask_url(ask, &url, err))
         return false;
-    request->method = HTTP_GET;
-    request->url = url.ptr;
-    request->authorization = basic;
-    return http_send(session->conn, request, response, err);
+    get.method = HTTP_GET;
+    get.url = url.ptr;
+    get.authorization = basic;
+    return http_send(session->conn, &get, response, err);
 }
 
 static bool send_post(struct reg_session *session, const struct reg_token_ask *ask,
-                      struct http_request *request, struct http_response *response,
+                      const struct http_request *request, struct http_response *response,
                       struct mir_error *err)
 {
     auto_buf form = {0};
     const struct http_header type = {"Content-Type", "application/x-www-form-urlencoded"};
     struct http_source source = {.read = form_read, .ctx = &form};
+    struct http_request post = *request;
     bool ok = ask_form(ask, &form, err);
 
-    request->method = HTTP_POST;
-    request->url = ask->realm;
-    request->headers = &type;
-    request->header_count = 1;
-    request->source = &source;
-    request->source_len = form.len;
-    ok = ok && http_send(session->conn, request, response, err);
+    post.method = HTTP_POST;
+    post.url = ask->realm;
+    post.headers = &type;
+    post.header_count = 1;
+    post.source = &source;
+    post.source_len = form.len;
+    ok = ok && http_send(session->conn, &post, response, err);
     mir_wipe(form.ptr, form.len);
     return ok;
 }
@@ -238,21 +223,21 @@ static bool read_token(const struct reg_token_ask *ask, const struct http_respon
 {
     auto_free char *realm = http_url_redact(ask->realm);
     auto_json *root = NULL;
-    const char *value;
+    const json_t *token;
 
     if (!mir_json_parse(mir_buf_span(&response->body), "token", &root, err)) {
         err->code = MIR_E_PROTOCOL;
         return mir_context(err, "token from %s", realm);
     }
-    value = json_string_value(json_object_get(root, "token"));
-    if (!value || value[0] == '\0')
-        value = json_string_value(json_object_get(root, "access_token"));
-    if (!value || !is_token_text(value))
+    token = json_object_get(root, "token");
+    if (json_string_length(token) == 0)
+        token = json_object_get(root, "access_token");
+    if (!json_is_string(token) || !is_token_text(json_string_value(token)))
         return mir_fail(err, MIR_E_PROTOCOL, "token from %s: the answer has no usable token",
                         realm);
-    *text = mir_strdup(value);
+    *text = mir_strdup(json_string_value(token));
     *life = life_ms(root);
-    mir_wipe((void *)(uintptr_t)value, strlen(value));
+    reg_wipe_json(token);
     return true;
 }
 
@@ -282,7 +267,7 @@ static bool fetch(struct reg_session *session, const struct reg_token_ask *ask, 
 
     if (!reg_host_scheme(session, ask->host, &scheme, err) ||
         !check_realm(ask, strcmp(scheme, "https") == 0, err) ||
-        !realm_tls(session, ask->realm, &request, err))
+        !reg_url_tls(session, ask->realm, &request, err))
         return false;
     if (ask->creds->identity_token)
         ok = send_post(session, ask, &request, &response, err);

@@ -27,9 +27,9 @@ static bool put_url(const struct http_response *response, const struct img_diges
     return true;
 }
 
-bool reg_upload_start(struct reg_session *session, const struct reg_repo *repo,
-                      const struct img_descriptor *blob, const char *mount_from, char **location,
-                      struct mir_error *err)
+static bool post(struct reg_session *session, const struct reg_repo *repo,
+                 const struct img_descriptor *blob, const char *mount_from, char **location,
+                 struct mir_error *err)
 {
     struct mir_buf path;
     auto_free char *text = NULL;
@@ -53,6 +53,26 @@ bool reg_upload_start(struct reg_session *session, const struct reg_repo *repo,
     if (response.status != 202)
         return reg_refuse(session, &call, &response, err);
     return put_url(&response, &blob->digest, location, err);
+}
+
+bool reg_upload_start(struct reg_session *session, const struct reg_repo *repo,
+                      const struct img_descriptor *blob, const char **mount_from, char **location,
+                      struct mir_error *err)
+{
+    struct mir_error refused = MIR_ERROR_INIT;
+
+    if (!*mount_from)
+        return post(session, repo, blob, NULL, location, err);
+    if (post(session, repo, blob, *mount_from, location, &refused))
+        return true;
+    /* Who may push here need not be allowed to pull there. */
+    if (refused.code != MIR_E_AUTH && refused.code != MIR_E_NOT_FOUND) {
+        *err = refused;
+        return false;
+    }
+    mir_log(session->client->options.sink, MIR_LEVEL_DEBUG, "%s; uploading instead", refused.text);
+    *mount_from = NULL;
+    return post(session, repo, blob, NULL, location, err);
 }
 
 /* ---- judging ------------------------------------------------------------------------------- */
@@ -91,7 +111,6 @@ static bool put_once(struct reg_session *session, const struct reg_repo *repo,
     struct reg_call call = {.method = HTTP_PUT,
                             .repo = repo,
                             .access = REG_PUSH,
-                            .mount_from = mount_from,
                             .headers = &octets,
                             .header_count = 1,
                             .source = &from,
@@ -99,12 +118,14 @@ static bool put_once(struct reg_session *session, const struct reg_repo *repo,
                             .once = true};
 
     *again = false;
-    if (!reg_upload_start(session, repo, blob, mount_from, &url, err))
+    if (!reg_upload_start(session, repo, blob, &mount_from, &url, err))
         return false;
     *outcome = url ? REG_PUT_UPLOADED : REG_PUT_MOUNTED;
     if (!url)
         return true;
     call.url = url;
+    /* The same scopes as for the POST, so the same token. */
+    call.mount_from = mount_from;
     if (!reg_call_send(session, &call, response, err)) {
         *again = mir_may_retry(err);
         return false;

@@ -882,6 +882,37 @@ static void proxies_come_from_either_name(void **state)
     assert_true(server_was_told(proxy, "Proxy-Authorization: Basic"));
 }
 
+static void proxies_that_refuse_are_named(void **state)
+{
+    const struct {
+        int status;
+        enum mir_code code;
+        const char *says;
+        size_t tries;
+    } rows[] = {
+        {407, MIR_E_AUTH, "the proxy: 407 Proxy Authentication Required", 1},
+        {403, MIR_E_PROTOCOL, "the proxy refuses to connect: 403 Forbidden", 1},
+        {503, MIR_E_NETWORK, "the proxy refuses to connect: 503", 2},
+    };
+    const struct http_request request = {.method = HTTP_GET, .url = "https://registry.invalid/x"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct server_reply replies[] = {{.status = rows[i].status}};
+        auto_server *proxy = server_start(replies, COUNT(replies));
+        auto_free char *setting = mir_format("http://me:hush@%s", server_host(proxy));
+        auto_bench b;
+
+        assert_int_equal(setenv("https_proxy", setting, 1), 0);
+        bench_start(&b, 1);
+        if (http_send(b.conn, &request, &b.response, &b.err) || b.err.code != rows[i].code ||
+            !strstr(b.err.text, rows[i].says) || strstr(b.err.text, "hush"))
+            fail_msg("%d: %d %s", rows[i].status, b.err.code, b.err.text);
+        assert_int_equal(server_count(proxy, "CONNECT", "registry.invalid:443"), rows[i].tries);
+        assert_int_equal(unsetenv("https_proxy"), 0);
+    }
+}
+
 static int set_up(void **state)
 {
     struct mir_error err = MIR_ERROR_INIT;
@@ -934,6 +965,7 @@ int main(void)
         cmocka_unit_test(urls_know_their_origin),
         cmocka_unit_test(proxies_are_not_asked_for_loopback),
         cmocka_unit_test(proxies_come_from_either_name),
+        cmocka_unit_test(proxies_that_refuse_are_named),
     };
 
     return cmocka_run_group_tests_name("http/send", tests, set_up, tear_down);

@@ -577,6 +577,8 @@ static void tls_verify_takes_no_excuse(void **state)
     (void)state;
     reg_bench_start(&p, plain, &options);
     assert_false(get_manifest(&p, "v1"));
+    assert_int_equal(p.err.code, MIR_E_TLS);
+    assert_has(p.err.hint, "speaks plain http: --src-tls-verify=false");
     assert_int_equal(server_count(plain, NULL, NULL), 0);
     reg_bench_start(&t, tls, &options);
     assert_false(get_manifest(&t, "v1"));

@@ -532,13 +532,37 @@ static void upload_mounts_where_it_can(void **state)
     assert_int_equal(server_count(server, NULL, NULL), 3);
 }
 
+static void upload_goes_on_where_mounting_is_not_allowed(void **state)
+{
+    const struct server_reply rows[] = {
+        {.path = UPLOADS "?mount=*",
+         .status = 401,
+         .headers = "WWW-Authenticate: Basic realm=\"x\"\r\n"},
+        {.path = UPLOADS "?mount=*", .status = 403},
+        {.path = UPLOADS "?mount=*", .status = 404},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct server_reply replies[] = {
+            rows[i],
+            {.method = "POST", .path = UPLOADS, .status = 202, .headers = "Location: /up\r\n"},
+            {.method = "PUT", .status = 201}};
+        auto_server *server = server_start(replies, COUNT(replies));
+        enum reg_put_outcome outcome;
+        auto_reg_bench b;
+
+        reg_bench_start(&b, server, NULL);
+        if (!put_blob(&b, "base/image", &outcome))
+            fail_msg("row %zu: %s", i, b.err.text);
+        assert_int_equal(outcome, REG_PUT_UPLOADED);
+        assert_int_equal(server_count(server, NULL, NULL), 3);
+    }
+}
+
 static void upload_asks_for_the_scopes_it_needs(void **state)
 {
     const struct server_reply replies[] = {
-        {.path = "/token?service=reg&scope=repository:team/app:pull%2Cpush&scope=repository:base/"
-                 "image:pull",
-         .status = 200,
-         .body = "{\"token\":\"never\"}"},
         {.path = "/token?service=reg&scope=repository:team/app:pull,push&scope=repository:base/"
                  "image:pull",
          .status = 200,
@@ -997,6 +1021,7 @@ int main(void)
         cmocka_unit_test(foreign_blob_comes_from_its_urls),
         cmocka_unit_test(upload_takes_two_requests),
         cmocka_unit_test(upload_mounts_where_it_can),
+        cmocka_unit_test(upload_goes_on_where_mounting_is_not_allowed),
         cmocka_unit_test(upload_asks_for_the_scopes_it_needs),
         cmocka_unit_test(upload_starts_over_when_it_breaks),
         cmocka_unit_test(upload_gives_up_in_the_end),
