@@ -78,7 +78,7 @@ bool cli_access_take(struct cli_access *access, int id, const char *value, struc
     case CLI_OPT_RETRY_TIMES:
         return take_retry(access, value, err);
     }
-    assert(!"an option of this file");
+    assert(id >= CLI_OPT_AUTHFILE && id <= CLI_OPT_CERT_DIR && false);
     return true;
 }
 
