@@ -9,6 +9,8 @@
 
 #include "image/ref.h"
 
+#include <assert.h>
+
 /* Where references and endpoints differ. */
 static const char *endpoint_of(const char *name)
 {
@@ -88,6 +90,7 @@ bool reg_host_get(struct reg_client *client, const char *name, struct reg_host *
         (void)pthread_mutex_unlock(&client->lock);
         reg_host_free(made); /* another thread was faster */
     }
+    assert(host);
     *out = host;
     return true;
 }
@@ -97,7 +100,7 @@ bool reg_url_tls(struct reg_session *session, const char *url, struct http_reque
 {
     auto_free char *name = http_url_host(url);
     auto_free char *shown = http_url_redact(url);
-    struct reg_host *host;
+    struct reg_host *host = NULL;
 
     if (!name || !img_is_host(mir_span_of(name)))
         return mir_fail(err, MIR_E_PROTOCOL, "%s names no host", shown);

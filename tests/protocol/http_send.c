@@ -157,7 +157,7 @@ static bool read_letters(void *ctx, uint64_t offset, void *data, size_t len, str
 {
     (void)ctx;
     (void)err;
-    memcpy(data, BODY + offset, len);
+    memcpy(data, &BODY[offset], len);
     return true;
 }
 
