@@ -318,14 +318,13 @@ static const struct cli_command *find_command(const char *name)
     return NULL;
 }
 
-static int run_command(struct cli *cli)
+/* The end of everything that went well so far, or of what err says. */
+static int finish(struct cli *cli, bool ok, struct mir_error *err)
 {
-    struct mir_error err = MIR_ERROR_INIT;
-
-    if (cli->command->run(cli, &err) && cli_finish_output(&err))
+    if (ok && cli_finish_output(err))
         return 0;
-    cli_print_error(cli, &err);
-    return mir_exit_status(&err);
+    cli_print_error(cli, err);
+    return mir_exit_status(err);
 }
 
 int cli_main(int argc, char **argv, const struct mir_cancel *cancel)
@@ -340,6 +339,8 @@ int cli_main(int argc, char **argv, const struct mir_cancel *cancel)
         .lock = PTHREAD_MUTEX_INITIALIZER,
     };
 
+    struct mir_error err = MIR_ERROR_INIT;
+
     cli.sink.ctx = &cli;
     if (argc < 2) {
         print_overview(stderr);
@@ -348,7 +349,7 @@ int cli_main(int argc, char **argv, const struct mir_cancel *cancel)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_overview(stdout);
-        return 0;
+        return finish(&cli, true, &err);
     }
     cli.command = find_command(argv[1]);
     if (!cli.command) {
@@ -356,5 +357,5 @@ int cli_main(int argc, char **argv, const struct mir_cancel *cancel)
                       argv[1]);
         return 2;
     }
-    return run_command(&cli);
+    return finish(&cli, cli.command->run(&cli, &err), &err);
 }
