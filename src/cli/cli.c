@@ -338,7 +338,6 @@ int cli_main(int argc, char **argv, const struct mir_cancel *cancel)
         .cancel = cancel,
         .lock = PTHREAD_MUTEX_INITIALIZER,
     };
-
     struct mir_error err = MIR_ERROR_INIT;
 
     cli.sink.ctx = &cli;

@@ -304,9 +304,10 @@ static void print_summary(struct cli *cli, const struct copy *copy)
     copy_get_totals(copy, &totals);
     requests = totals.requests_source + totals.requests_destination;
     mir_log(&cli->sink, MIR_LEVEL_INFO,
-            "%zu images: %zu copied, %zu present, %zu failed; %s moved, %llu requests",
-            totals.images, totals.images - totals.present - totals.failed, totals.present,
-            totals.failed, mir_bytes_text(totals.bytes_moved, moved), (unsigned long long)requests);
+            "%zu image%s: %zu copied, %zu present, %zu failed; %s moved, %llu requests",
+            totals.images, totals.images == 1 ? "" : "s",
+            totals.images - totals.present - totals.failed, totals.present, totals.failed,
+            mir_bytes_text(totals.bytes_moved, moved), (unsigned long long)requests);
 }
 
 static bool write_report(const struct copy *copy, const char *path, struct mir_error *err)

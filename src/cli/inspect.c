@@ -79,8 +79,9 @@ static void print_text(const json_t *survey)
         if (json_object_get(image, "manifest"))
             print_manifest(json_object_get(image, "manifest"), 1);
     }
-    (void)printf("%zu images, %llu manifests, %llu blobs, %s; %s saved by sharing\n",
-                 json_array_size(images), (unsigned long long)number(survey, "manifests"),
+    (void)printf("%zu image%s, %llu manifests, %llu blobs, %s; %s saved by sharing\n",
+                 json_array_size(images), json_array_size(images) == 1 ? "" : "s",
+                 (unsigned long long)number(survey, "manifests"),
                  (unsigned long long)number(survey, "blobs"),
                  mir_bytes_text(number(survey, "bytes"), bytes),
                  mir_bytes_text(number(survey, "sharedBytes"), shared));
