@@ -120,6 +120,7 @@ static const char *cluster_scope_over(const struct compilation *c, const char *s
 static void take_local_scopes(struct compilation *c, struct local_policy *local)
 {
     const struct icsp_list *scopes = &local->object->scopes;
+    struct icsp_place place = {.object = local->object->object, .field = "spec.scopes"};
 
     for (size_t i = 0; i < scopes->count; i++) {
         const char *over = cluster_scope_over(c, scopes->items[i]);
@@ -129,11 +130,8 @@ static void take_local_scopes(struct compilation *c, struct local_policy *local)
             icsp_list_add(&c->scopes, scopes->items[i]);
             continue;
         }
-        icsp_say(c->findings, ICSP_WARNING,
-                 (struct icsp_place){.object = local->object->object,
-                                     .field = "spec.scopes",
-                                     .value = scopes->items[i]},
-                 NULL,
+        place.value = scopes->items[i];
+        icsp_say(c->findings, ICSP_WARNING, place, NULL,
                  "left out: the scope lies inside \"%.200s\" of a ClusterImagePolicy, and that "
                  "policy alone holds there",
                  over);
@@ -333,16 +331,15 @@ static bool sigstore(struct compilation *c)
 static bool check_namespace(struct compilation *c, const struct local_policy *local)
 {
     const char *ns = local->object->ns;
+    struct icsp_place place = {
+        .object = local->object->object, .field = "metadata.namespace", .value = ns};
     size_t len = strlen(ns);
     bool ok = len > 0 && len <= 63;
 
     for (size_t i = 0; i < len; i++)
         ok = ok && strchr("abcdefghijklmnopqrstuvwxyz0123456789-", ns[i]);
-    return ok || icsp_reject(c->findings, c->err, MIR_E_FORMAT,
-                             (struct icsp_place){.object = local->object->object,
-                                                 .field = "metadata.namespace",
-                                                 .value = ns},
-                             NULL, "not the name of a namespace");
+    return ok || icsp_reject(c->findings, c->err, MIR_E_FORMAT, place, NULL,
+                             "not the name of a namespace");
 }
 
 static bool namespace_policy(struct compilation *c, const char *ns)

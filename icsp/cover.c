@@ -113,7 +113,8 @@ static struct repo *add_repo(struct plan *plan, struct line *line)
 
     mir_grow(&plan->repos, plan->count, &plan->capacity, sizeof(*plan->repos));
     repo = &plan->repos[plan->count++];
-    *repo = (struct repo){.source = mir_steal(&line->source), .host_len = line->host_len};
+    *repo = (struct repo){.host_len = line->host_len};
+    repo->source = mir_steal(&line->source);
     return repo;
 }
 

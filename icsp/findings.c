@@ -29,7 +29,7 @@ static struct icsp_finding *append(struct icsp_findings *findings, enum icsp_sev
     return finding;
 }
 
-static char *format_text(const char *fmt, va_list args)
+__attribute__((format(printf, 1, 0))) static char *format_text(const char *fmt, va_list args)
 {
     char text[LINE_MAX_BYTES];
 

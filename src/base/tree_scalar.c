@@ -13,7 +13,7 @@
  */
 #include "base/tree_priv.h"
 
-#include <errno.h>
+#include <math.h>
 #include <stdint.h>
 
 #define NUMBER_TEXT_MAX 512 /* a longer run of digits is taken for a string */
@@ -207,11 +207,9 @@ static bool parse_integer(const char *text, json_int_t *out, bool *too_big)
 /* strtod depends on the locale's decimal point; this program never leaves the "C" locale. */
 static bool parse_float(const char *text, double *out)
 {
-    double value;
+    double value = strtod(text, NULL);
 
-    errno = 0;
-    value = strtod(text, NULL);
-    if (value > 1.7976931348623157e308 || value < -1.7976931348623157e308)
+    if (!isfinite(value))
         return false;
     *out = value;
     return true;
