@@ -9,8 +9,6 @@
 
 #include "image/ref.h"
 
-#include <assert.h>
-
 /* Where references and endpoints differ. */
 static const char *endpoint_of(const char *name)
 {
@@ -78,8 +76,10 @@ bool reg_host_get(struct reg_client *client, const char *name, struct reg_host *
     host = find_locked(client, name);
     (void)pthread_mutex_unlock(&client->lock);
     if (!host) {
-        if (!host_new(client, name, &made, err))
-            return mir_context(err, "TLS settings for %s", name);
+        if (!host_new(client, name, &made, err)) {
+            (void)mir_context(err, "TLS settings for %s", name);
+            return false;
+        }
         (void)pthread_mutex_lock(&client->lock);
         host = find_locked(client, name);
         if (!host) {
@@ -90,7 +90,6 @@ bool reg_host_get(struct reg_client *client, const char *name, struct reg_host *
         (void)pthread_mutex_unlock(&client->lock);
         reg_host_free(made); /* another thread was faster */
     }
-    assert(host);
     *out = host;
     return true;
 }
