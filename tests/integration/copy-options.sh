@@ -110,7 +110,13 @@ expect_status 0 mirror copy --progress none "docker://$A/base:1" "bundle:$T/prog
 expect_status 0 mirror copy --progress plain "docker://$A/base:1" "bundle:$T/progress.tar"
 expect_lacks "$err" "$(printf '\033')" "$(printf '\r')"
 
-# ---- an attached signature of docker's first format has its own message
+# On a terminal there are bars, which need time to show: an image that takes a while.
+images "$T/big" big --layers 4 --layer-bytes $((32 << 20)) >/dev/null
+expect_status 0 script -qec "'$MIRROR' copy 'oci:$T/big' 'bundle:$T/big.tar'" /dev/null
+grep -q "$(printf '\r')\[#*\.*\] .* MiB/s" "$out" || fail "no bar on a terminal"
+rm -r "$T/big" "$T/big.tar"
+
+# ---- docker's first format has a message of its own
 cat >"$T/schema1" <<'END'
 {"schemaVersion":1,"name":"old","tag":"1","architecture":"amd64","fsLayers":[],"history":[]}
 END
