@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-#define HTTP_BUFFER_BYTES   (512u << 10) /* what curl receives or sends at once of a body */
+#define HTTP_BUFFER_BYTES   (128u << 10) /* what curl receives or sends at once of a body */
 #define HTTP_SMALL_BYTES    (16u << 10)  /* where there is no such body */
 #define HTTP_POLL_MS        200          /* the longest time a cancel goes unseen */
 #define HTTP_CONNECT_MS     (30 * 1000)

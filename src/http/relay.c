@@ -12,7 +12,7 @@
 
 #include <inttypes.h>
 
-#define RING_BYTES (1u << 20)
+#define RING_BYTES (256u << 10) /* measured: larger ones are no faster */
 
 struct relay {
     const struct http_relay *job;

@@ -124,7 +124,17 @@ static void assert_arrived(struct bench *b, struct server *to, const char *body,
 static void relay_moves_small_and_large(void **state)
 {
     auto_free char *body = large_body();
-    const size_t sizes[] = {1, 2, 4096, 65536, (1u << 20) - 1, 1u << 20, (1u << 20) + 1, LARGE_LEN};
+    const size_t sizes[] = {1,
+                            2,
+                            4096,
+                            65536,
+                            (256u << 10) - 1,
+                            256u << 10,
+                            (256u << 10) + 1,
+                            (1u << 20) - 1,
+                            1u << 20,
+                            (1u << 20) + 1,
+                            LARGE_LEN};
 
     (void)state;
     for (size_t i = 0; i < COUNT(sizes); i++) {
