@@ -10,14 +10,30 @@ start_registry; A=$REGISTRY A_PID=$REGISTRY_PID
 start_registry; B=$REGISTRY B_PID=$REGISTRY_PID B_LOG=$REGISTRY_LOG
 push_layout "$T/big" "$A"
 
-# The peer is frozen in the middle of the transfer, so that the signal certainly comes before the
-# end; a program that waits for it would hang here.
+# begin_frozen PEER BEGAN ARGS...: start a copy, and freeze its peer in the middle of the transfer, so
+# that a signal certainly comes before the end; a program that waits for the peer would hang. A
+# machine that looks away long enough for the copy to finish gets another chance.
+begin_frozen() {
+    local frozen=$1 began=$2 before='' try
+    shift 2
+    [ ! -e "$T/b.tar" ] || before=$(cat "$T/b.tar")
+    for try in 1 2 3 4 5; do
+        start_process "$T/log" env --default-signal=INT,TERM "$MIRROR" "$@"
+        wait_until 20 eval "$began || ! kill -0 $PROCESS"
+        kill -STOP "$frozen"
+        if kill -0 "$PROCESS" 2>/dev/null && eval "$began"; then return 0; fi
+        kill -CONT "$frozen"
+        wait "$PROCESS" || true
+        rm -f "$T/b.tar"
+        [ -z "$before" ] || echo "$before" >"$T/b.tar"
+    done
+    fail "the copy was over before it could be stopped, $try times"
+}
+
 stopped_by() {
     local signal=$1 frozen=$2 began=$3 begin code=0
     shift 3
-    start_process "$T/log" env --default-signal="$signal" "$MIRROR" "$@"
-    wait_until 20 eval "$began"
-    kill -STOP "$frozen"
+    begin_frozen "$frozen" "$began" "$@"
     begin=$(date +%s%N)
     kill -"$signal" "$PROCESS"
     wait "$PROCESS" || code=$?
