@@ -64,19 +64,31 @@ bool mir_json_parse(struct mir_span text, const char *name, json_t **out, struct
     return true;
 }
 
+/* Text without the blanks it begins with. */
+static struct mir_span skip_blank_lines(struct mir_span text, unsigned *line)
+{
+    for (; text.len > 0 && strchr(" \t\r\n", text.ptr[0]); text = mir_span_from(text, 1))
+        *line += text.ptr[0] == '\n';
+    return text;
+}
+
 /* A run of JSON values one after the other, as tools write them. Quick, and right about what only
  * JSON has (surrogate pairs); anything it does not take is left to the YAML reader, whose error
  * says more. */
-static bool json_stream_parse(struct mir_span text, const char *name, json_t **out)
+static bool json_stream_parse(struct mir_span text, const char *name, struct mir_lines *lines,
+                              json_t **out)
 {
     auto_json *documents = json_array();
     struct mir_error dropped = MIR_ERROR_INIT;
     struct json_walk walk = {.name = name, .err = &dropped};
+    auto_line_list roots = {0};
+    unsigned line = 1;
 
-    for (text = mir_span_trim(text); text.len > 0; text = mir_span_trim(text)) {
+    for (; mir_span_trim(text).len > 0;) {
         json_error_t why;
         json_t *value;
 
+        text = skip_blank_lines(text, &line);
         if (text.ptr[0] != '{' && text.ptr[0] != '[')
             return false;
         value =
@@ -86,8 +98,13 @@ static bool json_stream_parse(struct mir_span text, const char *name, json_t **o
         json_array_append_new(documents, value);
         if (!json_within_limits(&walk, value, 1))
             return false;
+        mir_line_list_add(&roots, line);
+        if (lines)
+            line = mir_lines_walk_json(lines, text, line, value);
         text = mir_span_from(text, (size_t)why.position);
     }
+    if (lines)
+        mir_lines_set(lines, documents, &roots);
     *out = mir_steal(&documents);
     return true;
 }
@@ -107,6 +124,7 @@ struct reader {
     struct mir_map *anchors; /* of the current document */
     struct anchor *anchor_list;
     size_t nodes;
+    struct mir_lines *lines; /* NULL: nobody asked */
     struct mir_error *err;
 };
 
@@ -139,6 +157,20 @@ static bool fail_scanner(struct reader *r)
                         parser->mark.line + 1, parser->mark.column + 1, parser->problem_offset,
                         problem);
     return fail_at(r, &parser->problem_mark, MIR_E_FORMAT, problem);
+}
+
+/* The value of this event is the next child of what list is for. */
+static void note_line(const struct reader *r, const yaml_event_t *event, struct mir_line_list *list)
+{
+    if (r->lines)
+        mir_line_list_add(list, (unsigned)event->start_mark.line + 1);
+}
+
+static void note_container(const struct reader *r, const json_t *container,
+                           const struct mir_line_list *list)
+{
+    if (r->lines)
+        mir_lines_set(r->lines, container, list);
 }
 
 static bool next_event(struct reader *r, yaml_event_t *event)
@@ -309,6 +341,14 @@ static bool key_text(struct reader *r, const yaml_event_t *event, const json_t *
     return fail_at(r, &event->start_mark, MIR_E_FORMAT, "key that is not a string: quote it");
 }
 
+static bool fail_twice(struct reader *r, const yaml_mark_t *mark, struct mir_span key)
+{
+    struct mir_span shown = mir_span_first(key, key.len < 100 ? key.len : 100);
+    auto_free char *what = mir_format("key \"%.*s\" is given twice", MIR_SPAN_ARG(shown));
+
+    return fail_at(r, mark, MIR_E_FORMAT, what);
+}
+
 static bool read_node(struct reader *r, const yaml_event_t *event, unsigned depth,
                       struct node *out);
 
@@ -325,40 +365,62 @@ static bool is_merge_key(const yaml_event_t *event)
            strcmp((const char *)event->data.scalar.value, "<<") == 0;
 }
 
-/* Keys of object that are not in target yet. */
-static void merge_object(json_t *target, json_t *object)
+/* A mapping while it is being read. */
+struct mapping {
+    json_t *object;
+    json_t *merged; /* the value of "<<", or NULL */
+    struct mir_line_list lines;
+    unsigned height;
+};
+
+static void mapping_release(struct mapping *mapping)
+{
+    json_decref(mapping->object);
+    json_decref(mapping->merged);
+    mir_line_list_release(&mapping->lines);
+}
+#define auto_mapping __attribute__((cleanup(mapping_release))) struct mapping
+
+/* Keys of object that are not in the mapping yet, with the lines they have there. */
+static void merge_object(struct reader *r, struct mapping *mapping, json_t *object)
 {
     const char *key;
     json_t *value;
+    size_t index = 0;
 
-    json_object_foreach (object, key, value)
-        if (!json_object_get(target, key))
-            json_object_set(target, key, value);
+    json_object_foreach (object, key, value) {
+        if (!json_object_get(mapping->object, key)) {
+            json_object_set(mapping->object, key, value);
+            if (r->lines)
+                mir_line_list_add(&mapping->lines, mir_lines_item(r->lines, object, index));
+        }
+        index++;
+    }
 }
 
 /* "<<": what stands in the mapping itself wins, then the earlier of several. */
-static bool merge_into(struct reader *r, const yaml_mark_t *mark, json_t *target, json_t *merged)
+static bool merge_into(struct reader *r, const yaml_mark_t *mark, struct mapping *mapping)
 {
     json_t *item;
     size_t i;
 
-    if (json_is_object(merged)) {
-        merge_object(target, merged);
+    if (json_is_object(mapping->merged)) {
+        merge_object(r, mapping, mapping->merged);
         return true;
     }
-    json_array_foreach (merged, i, item) {
+    json_array_foreach (mapping->merged, i, item) {
         if (!json_is_object(item))
             return fail_at(r, mark, MIR_E_FORMAT, "\"<<\" takes a mapping or a list of mappings");
-        merge_object(target, item);
+        merge_object(r, mapping, item);
     }
-    if (json_is_array(merged))
+    if (json_is_array(mapping->merged))
         return true;
     return fail_at(r, mark, MIR_E_FORMAT, "\"<<\" takes a mapping or a list of mappings");
 }
 
 /* A key that has been read, and what follows it. */
 static bool read_pair(struct reader *r, const yaml_event_t *key_event, unsigned depth,
-                      json_t *object, unsigned *height)
+                      struct mapping *mapping)
 {
     struct node key = {0};
     struct node value = {0};
@@ -373,39 +435,37 @@ static bool read_pair(struct reader *r, const yaml_event_t *key_event, unsigned 
     key_value = key.value;
     if (!key_text(r, key_event, key_value, &text))
         return false;
-    if (json_object_get(object, text))
-        return mir_fail(r->err, MIR_E_FORMAT, "%s:%zu:%zu: key \"%.100s\" is given twice", r->name,
-                        key_event->start_mark.line + 1, key_event->start_mark.column + 1, text);
+    if (json_object_get(mapping->object, text))
+        return fail_twice(r, &key_event->start_mark, mir_span_of(text));
     if (!next_event(r, &event) || !read_node(r, &event, depth + 1, &value))
         return false;
-    if (value.height > *height)
-        *height = value.height;
-    json_object_set_new(object, text, value.value);
+    if (value.height > mapping->height)
+        mapping->height = value.height;
+    json_object_set_new(mapping->object, text, value.value);
+    note_line(r, &event, &mapping->lines);
     return true;
 }
 
-static bool read_merge(struct reader *r, const yaml_event_t *key, unsigned depth, json_t **merged,
-                       unsigned *height)
+static bool read_merge(struct reader *r, const yaml_event_t *key, unsigned depth,
+                       struct mapping *mapping)
 {
     auto_event event = {0};
     struct node value = {0};
 
-    if (*merged)
+    if (mapping->merged)
         return fail_at(r, &key->start_mark, MIR_E_FORMAT, "key \"<<\" is given twice");
     if (!next_event(r, &event) || !read_node(r, &event, depth + 1, &value))
         return false;
-    if (value.height > *height)
-        *height = value.height;
-    *merged = value.value;
+    if (value.height > mapping->height)
+        mapping->height = value.height;
+    mapping->merged = value.value;
     return true;
 }
 
 static bool read_mapping(struct reader *r, const yaml_mark_t *mark, unsigned depth,
                          struct node *out)
 {
-    auto_json *object = json_object();
-    auto_json *merged = NULL;
-    unsigned height = 0;
+    auto_mapping mapping = {.object = json_object()};
 
     for (;;) {
         auto_event event = {0};
@@ -415,20 +475,22 @@ static bool read_mapping(struct reader *r, const yaml_mark_t *mark, unsigned dep
             return false;
         if (event.type == YAML_MAPPING_END_EVENT)
             break;
-        ok = is_merge_key(&event) ? read_merge(r, &event, depth, &merged, &height)
-                                  : read_pair(r, &event, depth, object, &height);
+        ok = is_merge_key(&event) ? read_merge(r, &event, depth, &mapping)
+                                  : read_pair(r, &event, depth, &mapping);
         if (!ok)
             return false;
     }
-    if (merged && !merge_into(r, mark, object, merged))
+    if (mapping.merged && !merge_into(r, mark, &mapping))
         return false;
-    *out = (struct node){.value = mir_steal(&object), .height = height + 1};
+    note_container(r, mapping.object, &mapping.lines);
+    *out = (struct node){.value = mir_steal(&mapping.object), .height = mapping.height + 1};
     return true;
 }
 
 static bool read_sequence(struct reader *r, unsigned depth, struct node *out)
 {
     auto_json *array = json_array();
+    auto_line_list lines = {0};
     unsigned height = 0;
 
     for (;;) {
@@ -442,9 +504,11 @@ static bool read_sequence(struct reader *r, unsigned depth, struct node *out)
         if (!read_node(r, &event, depth + 1, &item))
             return false;
         json_array_append_new(array, item.value);
+        note_line(r, &event, &lines);
         if (item.height > height)
             height = item.height;
     }
+    note_container(r, array, &lines);
     *out = (struct node){.value = mir_steal(&array), .height = height + 1};
     return true;
 }
@@ -504,7 +568,7 @@ static bool read_node(struct reader *r, const yaml_event_t *event, unsigned dept
 }
 
 /* From after DOCUMENT-START to behind DOCUMENT-END. */
-static bool read_document(struct reader *r, json_t *documents)
+static bool read_document(struct reader *r, json_t *documents, struct mir_line_list *lines)
 {
     auto_event event = {0};
     auto_event end = {0};
@@ -513,34 +577,46 @@ static bool read_document(struct reader *r, json_t *documents)
     anchors_clear(r);
     if (!next_event(r, &event) || !read_node(r, &event, 1, &root))
         return false;
-    if (json_is_null(root.value))
+    if (json_is_null(root.value)) {
         json_decref(root.value);
-    else
+    } else {
         json_array_append_new(documents, root.value);
+        note_line(r, &event, lines);
+    }
     return next_event(r, &end);
 }
 
 static bool read_stream(struct reader *r, json_t *documents)
 {
+    auto_line_list lines = {0};
+
     for (;;) {
         auto_event event = {0};
 
         if (!next_event(r, &event))
             return false;
         if (event.type == YAML_STREAM_END_EVENT)
-            return true;
-        if (event.type == YAML_DOCUMENT_START_EVENT && !read_document(r, documents))
+            break;
+        if (event.type == YAML_DOCUMENT_START_EVENT && !read_document(r, documents, &lines))
             return false;
     }
+    note_container(r, documents, &lines);
+    return true;
 }
 
 bool mir_yaml_parse(struct mir_span text, const char *name, json_t **out, struct mir_error *err)
 {
-    struct reader r = {.name = name, .err = err};
+    return mir_yaml_parse_lines(text, name, NULL, out, err);
+}
+
+bool mir_yaml_parse_lines(struct mir_span text, const char *name, struct mir_lines *lines,
+                          json_t **out, struct mir_error *err)
+{
+    struct reader r = {.name = name, .lines = lines, .err = err};
     auto_json *documents = json_array();
     bool ok;
 
-    if (json_stream_parse(text, name, out))
+    if (json_stream_parse(text, name, lines, out))
         return true;
     if (!yaml_parser_initialize(&r.parser))
         return mir_fail(err, MIR_E_LIMIT, "%s: no memory for the YAML reader", name);

@@ -41,6 +41,30 @@ MIR_MUST_CHECK bool mir_json_parse(struct mir_span text, const char *name, json_
 MIR_MUST_CHECK bool mir_yaml_parse(struct mir_span text, const char *name, json_t **out,
                                    struct mir_error *err);
 
+/* ---- where values stood ---- */
+
+/* For every object and array that was read, the lines of what is in it. */
+struct mir_lines;
+
+struct mir_lines *mir_lines_new(void);
+void mir_lines_free(struct mir_lines *lines);
+void mir_auto_lines_free(struct mir_lines **lines);
+#define auto_lines __attribute__((cleanup(mir_auto_lines_free))) struct mir_lines
+
+/** mir_yaml_parse() that also notes where every value began: ask for the children of *out, of its
+ * documents and so on. One table serves any number of texts; it borrows the trees, and what it says
+ * about one holds as long as that tree lives. An alias stands where it is written, what is in it
+ * where its anchor is. lines may be NULL. */
+MIR_MUST_CHECK bool mir_yaml_parse_lines(struct mir_span text, const char *name,
+                                         struct mir_lines *lines, json_t **out,
+                                         struct mir_error *err);
+
+/** The line, from 1, on which a child began; 0 when that is not known. lines may be NULL. */
+unsigned mir_lines_item(const struct mir_lines *lines, const json_t *array, size_t index);
+unsigned mir_lines_member(const struct mir_lines *lines, json_t *object, const char *key);
+
+/* ---- writing ---- */
+
 /** Append value as one YAML document the way Kubernetes tools write it, without "---": block style,
  * keys in the order of the object, two blanks per level, lists at the indent of their key. Strings
  * that a YAML 1.1 reader would take for something else get double quotes; several lines become a

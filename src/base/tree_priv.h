@@ -1,5 +1,6 @@
 /*
- * What the reader and the writer of trees share: which value a plain YAML scalar stands for.
+ * What the files of the tree share: which value a plain YAML scalar stands for, and how the table
+ * of lines is filled.
  */
 #ifndef BASE_TREE_PRIV_H
 #define BASE_TREE_PRIV_H
@@ -7,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/span.h"
+#include "base/tree.h"
 
 enum tree_scalar {
     TREE_SCALAR_STRING,
@@ -26,5 +28,24 @@ enum tree_scalar mir_tree_scalar(struct mir_span text, json_int_t *integer, doub
 
 /** Would some YAML 1.1 reader take it for something else than a string? */
 bool mir_tree_must_quote(struct mir_span text);
+
+/* The lines of the children of one container, in order, while it is being read. */
+struct mir_line_list {
+    unsigned *lines;
+    size_t count, capacity;
+};
+
+void mir_line_list_add(struct mir_line_list *list, unsigned line);
+void mir_line_list_release(struct mir_line_list *list);
+#define auto_line_list __attribute__((cleanup(mir_line_list_release))) struct mir_line_list
+
+/** The list is copied. */
+void mir_lines_set(struct mir_lines *lines, const json_t *container,
+                   const struct mir_line_list *list);
+
+/** Note the lines of a JSON value that was parsed from the beginning of text, which begins on line.
+ * Gives the line on which it ends. */
+unsigned mir_lines_walk_json(struct mir_lines *lines, struct mir_span text, unsigned line,
+                             json_t *value);
 
 #endif

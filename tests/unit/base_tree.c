@@ -355,6 +355,98 @@ static void tree_yaml_writes_long_keys(void **state)
     check_round_trip("129 bytes", value);
 }
 
+/* ---- lines ---- */
+
+/* Follow "key", "2", ... from the documents; the line of the last, or 0. */
+static unsigned line_at(const struct mir_lines *lines, json_t *documents, const char *path)
+{
+    struct mir_span rest = mir_span_of(path);
+    struct mir_span piece;
+    json_t *at = documents;
+    unsigned line = 0;
+
+    while (mir_span_next(&rest, '/', &piece)) {
+        auto_free char *step = mir_strndup(piece.ptr, piece.len);
+
+        if (json_is_array(at)) {
+            line = mir_lines_item(lines, at, strtoul(step, NULL, 10));
+            at = json_array_get(at, strtoul(step, NULL, 10));
+        } else {
+            line = mir_lines_member(lines, at, step);
+            at = json_object_get(at, step);
+        }
+    }
+    return line;
+}
+
+static void tree_yaml_knows_the_line_of_every_value(void **state)
+{
+    static const struct {
+        const char *label, *yaml, *path;
+        unsigned line;
+    } rows[] = {
+        {"document", "# c\n\na: 1\n", "0", 3},
+        {"second document", "a: 1\n---\nb: 1\n", "1", 3},
+        {"empty documents count no lines away", "---\n---\nb: 1\n", "0/b", 3},
+        {"member", "a: 1\nb: x\n", "0/b", 2},
+        {"value below its key", "a:\n  x\n", "0/a", 2},
+        {"null", "a: 1\nb: ~\n", "0/b", 2},
+        {"no value at all", "a: 1\nb:\nc: 2\n", "0/b", 2},
+        {"booleans", "a:\n- yes\n- no\n", "0/a/1", 3},
+        {"flow list over lines", "a: [1,\n 2,\n\n 3]\n", "0/a/2", 4},
+        {"block text begins at its mark", "a: 1\nb: |\n  x\n  y\nc: 2\n", "0/b", 2},
+        {"behind a block text", "b: |\n  x\n  y\nc: 2\n", "0/c", 4},
+        {"CRLF", "a: 1\r\nb: 2\r\n", "0/b", 2},
+        {"an alias stands where it is written", "a: &x q\nb: 1\nc: *x\n", "0/c", 3},
+        {"what is in it, where its anchor is", "a: &x\n- q\n- r\nb: 1\nc: *x\n", "0/c/1", 3},
+        {"merged keys keep their lines", "a: &x {k: 1,\n l: 2}\nb:\n  m: 1\n  <<: *x\n", "0/b/l",
+         2},
+        {"own keys beside merged ones", "a: &x {k: 1,\n l: 2}\nb:\n  <<: *x\n  l: 1\n", "0/b/l", 5},
+        {"JSON", "{\"a\": 1,\n\"b\": [{}, [],\n null]}", "0/b/2", 3},
+        {"JSON behind strings with brackets", "{\"a}\\\"\": \"],{\\\\\",\n\"b\": 1}", "0/b", 2},
+        {"JSON behind empty containers", "{\"a\": { }, \"b\": [\n]\n, \"c\":\n-1.5e3 }", "0/c", 4},
+        {"JSON value below its key", "{\"a\"\n:\n1}", "0/a", 3},
+        {"JSON values one after the other", "\n{\"a\": 1}\n{\"a\":\n2}", "1/a", 4},
+        {"JSON document", "\n\n{\"a\": 1}\n\n[1]", "1", 5},
+        {"no such member", "a: 1\n", "0/b", 0},
+        {"no such item", "a: [1]\n", "0/a/1", 0},
+        {"child of a scalar", "a: 1\n", "0/a/b", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        auto_lines *lines = mir_lines_new();
+        auto_json *documents = NULL;
+        struct mir_error err = MIR_ERROR_INIT;
+        unsigned line;
+
+        if (!mir_yaml_parse_lines(mir_span_of(rows[i].yaml), "t", lines, &documents, &err))
+            fail_msg("%s: %s", rows[i].label, err.text);
+        line = line_at(lines, documents, rows[i].path);
+        if (line != rows[i].line)
+            fail_msg("%s: line %u", rows[i].label, line);
+        assert_int_equal(line_at(NULL, documents, rows[i].path), 0);
+    }
+}
+
+/* Trees of one table do not disturb each other; one that was not read into it has no lines. */
+static void tree_lines_are_of_one_tree(void **state)
+{
+    auto_lines *lines = mir_lines_new();
+    auto_json *first = NULL;
+    auto_json *second = NULL;
+    auto_json *other = NULL;
+    struct mir_error err = MIR_ERROR_INIT;
+
+    (void)state;
+    assert_true(mir_yaml_parse_lines(mir_span_of("a: 1\n"), "t", lines, &first, &err));
+    assert_true(mir_yaml_parse_lines(mir_span_of("\n\na: 1\n"), "t", lines, &second, &err));
+    assert_true(mir_yaml_parse(mir_span_of("a: 1\n"), "t", &other, &err));
+    assert_int_equal(line_at(lines, first, "0/a"), 1);
+    assert_int_equal(line_at(lines, second, "0/a"), 3);
+    assert_int_equal(line_at(lines, other, "0/a"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +462,8 @@ int main(void)
         cmocka_unit_test(tree_yaml_reads_back_what_it_writes),
         cmocka_unit_test(tree_yaml_reads_back_any_string),
         cmocka_unit_test(tree_yaml_writes_long_keys),
+        cmocka_unit_test(tree_yaml_knows_the_line_of_every_value),
+        cmocka_unit_test(tree_lines_are_of_one_tree),
     };
 
     return cmocka_run_group_tests_name("base/tree", tests, NULL, NULL);
