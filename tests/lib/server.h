@@ -25,7 +25,8 @@ enum server_fault {
     SERVER_FAULT_UNMARKED, /* no Content-Length: the body ends where the connection does */
     SERVER_FAULT_SILENCE,  /* takes the request, closes without an answer */
     SERVER_FAULT_HANG_UP,  /* resets after fault_at bytes of the request's body */
-    SERVER_FAULT_EARLY,    /* answers before it has read the request's body, then closes */
+    SERVER_FAULT_EARLY,    /* answers before the request's body, then reads on to its end */
+    SERVER_FAULT_LINGER,   /* no Content-Length, the whole body, and then it does not close */
 };
 
 /* The first row that fits a request and is not used up answers it. "{host}" in headers and body

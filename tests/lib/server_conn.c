@@ -126,7 +126,7 @@ static void add_length(struct mir_buf *head, const struct answer *answer)
 
     if (reply->fault == SERVER_FAULT_ENDLESS)
         mir_buf_text(head, "Transfer-Encoding: chunked\r\n");
-    else if (reply->fault == SERVER_FAULT_UNMARKED)
+    else if (reply->fault == SERVER_FAULT_UNMARKED || reply->fault == SERVER_FAULT_LINGER)
         mir_buf_text(head, "Connection: close\r\n");
     else
         mir_buf_printf(head, "Content-Length: %" PRIu64 "\r\n",
@@ -180,6 +180,7 @@ static struct mir_span part_before_fault(const struct answer *answer)
     case SERVER_FAULT_SILENCE:
     case SERVER_FAULT_HANG_UP:
     case SERVER_FAULT_EARLY:
+    case SERVER_FAULT_LINGER:
         break;
     }
     return answer->body;
@@ -197,7 +198,8 @@ static void send_body(struct server_conn *conn, struct answer *answer)
     answer->keep = server_write(conn, part.ptr, part.len) && answer->keep;
     if (answer->reply->cancel)
         atomic_store(&answer->reply->cancel->flag, 1);
-    if (answer->reply->fault == SERVER_FAULT_STALL)
+    if (answer->reply->fault == SERVER_FAULT_STALL || answer->reply->fault == SERVER_FAULT_LINGER ||
+        answer->reply->fault == SERVER_FAULT_EARLY)
         server_await_close(conn);
     if (answer->reply->fault == SERVER_FAULT_RESET)
         server_reset(conn);
