@@ -36,7 +36,8 @@ struct local_policy {
 };
 
 struct compilation {
-    const struct icsp_objects *objects;
+    const struct icsp_generation *generation;
+    const struct icsp_objects *objects; /* those that the generation knows */
     struct icsp_findings *findings;
     struct mir_error *err;
     struct icsp_guarded guarded;
@@ -104,7 +105,8 @@ static bool guard(struct compilation *c, const struct icsp_options *options)
                  (struct icsp_place){0}, "give the ClusterVersion, or --release-image",
                  "no release image is known: blocked registries are taken as they are, without the "
                  "check that the cluster's own image stays reachable");
-    return icsp_guard(&c->objects->image, release, &c->digest, &c->guarded, c->findings, c->err);
+    return icsp_guard(c->generation, &c->objects->image, release, &c->digest, &c->guarded,
+                      c->findings, c->err);
 }
 
 /* ---- step 2: signature policies ---- */
@@ -149,14 +151,14 @@ static bool signatures(struct compilation *c)
         c->signatures[i].scopes = &cluster->items[i].scopes;
         icsp_list_add_all(&c->cluster_scopes, &cluster->items[i].scopes);
         icsp_list_add_all(&c->scopes, &cluster->items[i].scopes);
-        if (!icsp_signature_requirement(&cluster->items[i], &c->signatures[i].requirement,
-                                        c->findings, c->err))
+        if (!icsp_signature_requirement(c->generation, &cluster->items[i],
+                                        &c->signatures[i].requirement, c->findings, c->err))
             return false;
     }
     for (size_t i = 0; i < local->count; i++) {
         c->locals[i].object = &local->items[i];
-        if (!icsp_signature_requirement(&local->items[i], &c->locals[i].requirement, c->findings,
-                                        c->err))
+        if (!icsp_signature_requirement(c->generation, &local->items[i], &c->locals[i].requirement,
+                                        c->findings, c->err))
             return false;
         take_local_scopes(c, &c->locals[i]);
     }
@@ -205,11 +207,12 @@ static bool registries(struct compilation *c)
         icsp_files_set_base(&c->files, PATH_REGISTRIES, mir_span_of(base_registries));
         return true;
     }
-    if (!icsp_check_list(objects->image.object, ICSP_FIELD_INSECURE, &objects->image.insecure,
-                         c->findings, c->err) ||
-        !icsp_check_list(objects->image.object, ICSP_FIELD_BLOCKED, &c->guarded.blocked,
-                         c->findings, c->err) ||
-        !icsp_check_sets(c->sets, c->set_count, c->findings, c->err) || !build_registries(c))
+    if (!icsp_check_list(c->generation, objects->image.object, ICSP_FIELD_INSECURE,
+                         &objects->image.insecure, c->findings, c->err) ||
+        !icsp_check_list(c->generation, objects->image.object, ICSP_FIELD_BLOCKED,
+                         &c->guarded.blocked, c->findings, c->err) ||
+        !icsp_check_sets(c->generation, c->sets, c->set_count, c->findings, c->err) ||
+        !build_registries(c))
         return false;
     icsp_registries_format(&c->registries, &bytes);
     return put(c, PATH_REGISTRIES, &bytes);
@@ -223,7 +226,7 @@ static bool check_both_lists(struct compilation *c)
 
     if (guarded->allowed.count == 0 || guarded->policy_blocked.count == 0)
         return true;
-    if (guarded->allowed.count == 1 && guarded->payload &&
+    if (c->generation->payload_may_be_allowed && guarded->allowed.count == 1 && guarded->payload &&
         strcmp(guarded->allowed.items[0], guarded->payload) == 0)
         return true;
     return icsp_reject(
@@ -272,10 +275,10 @@ static bool check_policy(struct compilation *c)
     for (size_t i = 0; i < cluster->count; i++)
         if (!check_scopes(c, &cluster->items[i], &cluster->items[i].scopes))
             return false;
-    if (!icsp_check_list(c->objects->image.object, ICSP_FIELD_BLOCKED, &c->guarded.policy_blocked,
-                         c->findings, c->err) ||
-        !icsp_check_list(c->objects->image.object, ICSP_FIELD_ALLOWED, &c->guarded.allowed,
-                         c->findings, c->err))
+    if (!icsp_check_list(c->generation, c->objects->image.object, ICSP_FIELD_BLOCKED,
+                         &c->guarded.policy_blocked, c->findings, c->err) ||
+        !icsp_check_list(c->generation, c->objects->image.object, ICSP_FIELD_ALLOWED,
+                         &c->guarded.allowed, c->findings, c->err))
         return false;
     for (size_t i = 0; i < c->objects->policies.count; i++)
         if (!check_scopes(c, c->locals[i].object, &c->locals[i].scopes))
@@ -283,31 +286,38 @@ static bool check_policy(struct compilation *c)
     return true;
 }
 
+/* Is there a list that policy.json depends on? */
+static bool has_policy_lists(const struct compilation *c)
+{
+    if (c->generation->empty_allowed_is_given && c->objects->image.allowed.given)
+        return true;
+    return c->guarded.allowed.count > 0 || c->guarded.policy_blocked.count > 0;
+}
+
 /* ImagePolicies alone leave the cluster's file as it is. */
 static bool write_policy(struct compilation *c)
 {
-    struct icsp_policy_input input = {.allowed = &c->guarded.allowed,
+    struct icsp_policy_input input = {.generation = c->generation,
+                                      .allowed = &c->guarded.allowed,
                                       .blocked = &c->guarded.policy_blocked,
                                       .signatures = c->signatures,
                                       .signature_count = c->objects->cluster_policies.count};
     auto_buf bytes;
 
     mir_buf_init(&bytes, ICSP_FILE_MAX);
-    if (c->guarded.allowed.count + c->guarded.policy_blocked.count + c->cluster_scopes.count == 0) {
+    if (!has_policy_lists(c) && c->cluster_scopes.count == 0) {
         icsp_files_set_base(&c->files, PATH_POLICY, mir_span_of(icsp_base_policy));
         return true;
     }
     icsp_policy_build(c->policy, &input);
-    icsp_policy_format(c->policy, &bytes);
+    icsp_policy_format(c->policy, c->generation->policy_style, &bytes);
     return put(c, PATH_POLICY, &bytes);
 }
 
 static bool policy(struct compilation *c)
 {
-    bool has_lists = c->guarded.allowed.count > 0 || c->guarded.policy_blocked.count > 0;
-
     c->policy = icsp_policy_base();
-    if ((has_lists || c->scopes.count > 0) && !check_policy(c))
+    if ((has_policy_lists(c) || c->scopes.count > 0) && !check_policy(c))
         return false;
     return write_policy(c);
 }
@@ -358,7 +368,7 @@ static bool namespace_policy(struct compilation *c, const char *ns)
         for (size_t k = 0; strcmp(local->object->ns, ns) == 0 && k < local->scopes.count; k++)
             icsp_policy_append(tree, local->scopes.items[k], local->requirement);
     }
-    icsp_policy_format(tree, &bytes);
+    icsp_policy_format(tree, c->generation->namespace_style, &bytes);
     return put(c, path, &bytes);
 }
 
@@ -378,21 +388,25 @@ static bool search(struct compilation *c)
     mir_buf_init(&bytes, ICSP_FILE_MAX);
     if (!c->objects->image.search.given)
         return true;
-    icsp_search_format(&c->objects->image.search, &bytes);
+    icsp_search_format(&c->objects->image.search, c->generation, &bytes);
     return put(c, PATH_SEARCH, &bytes);
 }
 
 bool icsp_compile(const struct icsp_objects *objects, const struct icsp_options *options,
                   struct icsp_files *files, struct icsp_findings *findings, struct mir_error *err)
 {
-    auto_compilation c = {.objects = objects, .findings = findings, .err = err};
+    const struct icsp_generation *generation =
+        options && options->generation ? options->generation : &icsp_generation_current;
+    struct icsp_objects known = icsp_generation_narrow(generation, objects, findings);
+    auto_compilation c = {
+        .generation = generation, .objects = &known, .findings = findings, .err = err};
 
-    icsp_registries_init_base(&c.registries);
+    icsp_registries_init_base(&c.registries, generation);
     collect_sets(&c);
     if (!guard(&c, options) || !signatures(&c) || !registries(&c) || !policy(&c) || !sigstore(&c) ||
-        !namespace_policies(&c) || !search(&c) || !icsp_certs(objects, &c.files, findings, err))
+        !namespace_policies(&c) || !search(&c) || !icsp_certs(&known, &c.files, findings, err))
         return false;
-    icsp_lint(objects, &c.guarded, c.has_registries ? &c.registries : NULL, findings);
+    icsp_lint(&known, &c.guarded, c.has_registries ? &c.registries : NULL, findings);
     icsp_files_sort(&c.files);
     *files = c.files;
     c.files = (struct icsp_files){0};

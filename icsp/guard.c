@@ -6,6 +6,8 @@
  * To find that out, a trial configuration is built from the lists and the digest mirrors, and the
  * payload is looked up in it as a node would. That trial can fail on set-ups that are otherwise
  * fine; MCO then goes on with all three lists empty. We do the same, and warn loudly.
+ *
+ * Older generations only know the payload's host, and leave out the first entry that equals it.
  */
 #include "icsp/guard_priv.h"
 
@@ -22,6 +24,7 @@ enum verdict {
 
 /* The trial: the payload, the entry a node would use for it, and the lists. */
 struct trial {
+    const struct icsp_generation *generation;
     const struct icsp_image_spec *image;
     struct icsp_reference payload;
     const struct icsp_registry *found;
@@ -69,7 +72,7 @@ static enum verdict try_entry(struct trial *trial)
         const struct icsp_mirror *mirror = &trial->found->mirrors[i];
         enum verdict one;
 
-        if (!icsp_mirror_applies(mirror, &trial->payload))
+        if (!icsp_mirror_applies(trial->found, mirror, &trial->payload))
             continue;
         one = try_location(trial, mirror->location);
         if (one == VERDICT_FAILED)
@@ -97,7 +100,7 @@ static enum verdict try_payload(struct trial *trial, const struct icsp_merged *d
     const char *wildcard;
     const char *nested;
 
-    icsp_registries_init(&registries);
+    icsp_registries_init(&registries, trial->generation);
     if (!icsp_registries_build(&registries, &input, &wildcard, &nested)) {
         (void)snprintf(trial->why, sizeof(trial->why),
                        "\"%.200s\" would have to inherit the mirrors of wildcard \"%.200s\"",
@@ -143,6 +146,31 @@ static bool reject_release(const char *release_image, struct icsp_findings *find
                        "not a fully qualified reference in canonical form");
 }
 
+/* The guard of old: the payload's host alone counts, and of several equal entries the first. */
+static void guard_host(const struct trial *trial, struct icsp_guarded *out,
+                       struct icsp_findings *findings)
+{
+    const struct icsp_image_spec *image = trial->image;
+    struct mir_span host = trial->payload.repo;
+    bool left_out = false;
+    size_t slash;
+
+    if (mir_span_find(host, '/', &slash))
+        host = mir_span_first(host, slash);
+    for (size_t i = 0; i < image->blocked.count; i++) {
+        const char *entry = image->blocked.items[i];
+
+        if (!left_out && mir_span_is(host, entry)) {
+            warn_kept_out(image, entry, out->payload, findings);
+            left_out = true;
+            continue;
+        }
+        icsp_list_add(&out->blocked, entry);
+        icsp_list_add(&out->policy_blocked, entry);
+    }
+    icsp_list_add_all(&out->allowed, &image->allowed);
+}
+
 /* Distribute the entries of blockedRegistries. */
 static void guard_lists(struct trial *trial, const struct icsp_merged *digest,
                         struct icsp_guarded *out, struct icsp_findings *findings)
@@ -172,11 +200,11 @@ static void guard_lists(struct trial *trial, const struct icsp_merged *digest,
     icsp_list_add_all(&out->allowed, &image->allowed);
 }
 
-bool icsp_guard(const struct icsp_image_spec *image, const char *release_image,
-                const struct icsp_merged *digest, struct icsp_guarded *out,
-                struct icsp_findings *findings, struct mir_error *err)
+bool icsp_guard(const struct icsp_generation *generation, const struct icsp_image_spec *image,
+                const char *release_image, const struct icsp_merged *digest,
+                struct icsp_guarded *out, struct icsp_findings *findings, struct mir_error *err)
 {
-    struct trial trial = {.image = image};
+    struct trial trial = {.generation = generation, .image = image};
 
     *out = (struct icsp_guarded){0};
     if (!release_image) {
@@ -186,7 +214,14 @@ bool icsp_guard(const struct icsp_image_spec *image, const char *release_image,
     if (!icsp_reference_parse(mir_span_of(release_image), &trial.payload))
         return reject_release(release_image, findings, err);
     out->payload = mir_strndup(trial.payload.repo.ptr, trial.payload.repo.len);
-    guard_lists(&trial, digest, out, findings);
+    switch (generation->guard) {
+    case ICSP_GUARD_HOST:
+        guard_host(&trial, out, findings);
+        break;
+    case ICSP_GUARD_PAYLOAD:
+        guard_lists(&trial, digest, out, findings);
+        break;
+    }
     if (!trial.why[0])
         return true;
     icsp_list_release(&out->blocked);

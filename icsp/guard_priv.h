@@ -4,6 +4,7 @@
 #ifndef ICSP_GUARD_PRIV_H
 #define ICSP_GUARD_PRIV_H
 
+#include "icsp/generation_priv.h"
 #include "icsp/merge_priv.h"
 #include "icsp/reference_priv.h"
 
@@ -22,7 +23,8 @@ void icsp_guarded_release(struct icsp_guarded *guarded);
  * release_image may be NULL: then the lists pass unchanged.
  * digest: the merged digest sets. err: the release image is no canonical reference.
  */
-MIR_MUST_CHECK bool icsp_guard(const struct icsp_image_spec *image, const char *release_image,
+MIR_MUST_CHECK bool icsp_guard(const struct icsp_generation *generation,
+                               const struct icsp_image_spec *image, const char *release_image,
                                const struct icsp_merged *digest, struct icsp_guarded *out,
                                struct icsp_findings *findings, struct mir_error *err);
 

@@ -3,8 +3,8 @@
  *
  * A small compiler: objects (json_t) -> model -> validate -> guard -> merge -> build -> bytes.
  * Every step is one file of this directory. What comes out is, byte for byte, what the Machine
- * Config Operator (MCO) writes for the same objects on every node (its generation of 4.19 and
- * later).
+ * Config Operator (MCO) writes for the same objects on every node, today or in one of its older
+ * generations.
  *
  *     struct icsp_objects *objects = icsp_objects_new();
  *     icsp_objects_add(objects, documents, "image.yaml", &findings, &err)   for every file
@@ -96,9 +96,20 @@ void icsp_files_release(struct icsp_files *files);
 #define auto_files __attribute__((cleanup(icsp_files_release))) struct icsp_files
 const struct icsp_file *icsp_files_find(const struct icsp_files *files, const char *path);
 
+struct icsp_generation;
+
+/** The generation of the operator with this name ("4.6", ..., "current"); NULL when there is none.
+ * Static storage. */
+const struct icsp_generation *icsp_generation_find(const char *name);
+/** All of them, the oldest first: the name, and the releases that write the same for ordinary
+ * objects. NULL behind the last. */
+const char *icsp_generation_name(size_t index);
+const char *icsp_generation_releases(size_t index);
+
 struct icsp_options {
     const char *release_image; /* instead of a ClusterVersion; NULL: take the ClusterVersion's. With
                                   neither, the release guard is left out, with a note */
+    const struct icsp_generation *generation; /* NULL: "current" */
 };
 
 /**

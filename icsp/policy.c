@@ -127,9 +127,9 @@ void icsp_policy_build(json_t *policy, const struct icsp_policy_input *input)
     for (size_t i = 0; i < input->signature_count; i++)
         for (size_t k = 0; k < input->signatures[i].scopes->count; k++)
             append(scopes, input->signatures[i].scopes->items[k], input->signatures[i].requirement);
-    if (json_object_size(scopes) == 0)
-        return;
-    json_object_set_new(transports_of(policy), "atomic", atomic_of(scopes));
+    json_object_set_new(transports_of(policy), "atomic",
+                        input->generation->atomic_is_docker ? json_incref(scopes)
+                                                            : atomic_of(scopes));
     json_object_set(transports_of(policy), "docker", scopes);
 }
 

@@ -6,7 +6,7 @@
 #define ICSP_POLICY_PRIV_H
 
 #include "base/buf.h"
-#include "icsp/model_priv.h"
+#include "icsp/generation_priv.h"
 
 /* The bytes of the file that every node has. */
 extern const char icsp_base_policy[];
@@ -18,6 +18,7 @@ struct icsp_scoped_requirement {
 };
 
 struct icsp_policy_input {
+    const struct icsp_generation *generation;
     const struct icsp_list *allowed;
     const struct icsp_list *blocked;
     const struct icsp_scoped_requirement *signatures; /* in the order of the objects */
@@ -26,14 +27,14 @@ struct icsp_policy_input {
 
 /** base as a tree; the caller owns it. */
 json_t *icsp_policy_base(void);
-/** Change policy by the lists and requirements. */
+/** Change policy by the lists and requirements: transports docker and atomic are replaced. */
 void icsp_policy_build(json_t *policy, const struct icsp_policy_input *input);
 /** Append one requirement to a scope of transports docker and atomic, making what is missing. */
 void icsp_policy_append(json_t *policy, const char *scope, json_t *requirement);
 /** Make sure that transports docker and atomic are there. */
 void icsp_policy_add_transports(json_t *policy);
 
-/** The bytes of the file: two blanks per level, no newline at the end. */
-void icsp_policy_format(json_t *policy, struct mir_buf *out);
+/** The bytes of the file, without a newline at the end. */
+void icsp_policy_format(json_t *policy, struct icsp_json_style style, struct mir_buf *out);
 
 #endif

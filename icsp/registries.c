@@ -2,6 +2,7 @@
  * Building registries.conf, step by step as the reference numbers them: digest mirrors, tag
  * mirrors, blocked entries, insecure flags, blocked flags, and mirrors handed down to nested
  * entries that have none. The order of the steps decides the order of the entries in the file.
+ * Where generations differ, the one the registries were made for decides.
  *
  * Invariant: by_scope holds for every scope the first entry that has it.
  */
@@ -10,9 +11,10 @@
 #include "base/mem.h"
 #include "icsp/scope_priv.h"
 
-void icsp_registries_init(struct icsp_registries *registries)
+void icsp_registries_init(struct icsp_registries *registries,
+                          const struct icsp_generation *generation)
 {
-    *registries = (struct icsp_registries){.by_scope = mir_map_new()};
+    *registries = (struct icsp_registries){.generation = generation, .by_scope = mir_map_new()};
 }
 
 static void add_search(struct icsp_registries *registries, const char *host)
@@ -22,9 +24,10 @@ static void add_search(struct icsp_registries *registries, const char *host)
     registries->search[registries->search_count++] = mir_strdup(host);
 }
 
-void icsp_registries_init_base(struct icsp_registries *registries)
+void icsp_registries_init_base(struct icsp_registries *registries,
+                               const struct icsp_generation *generation)
 {
-    icsp_registries_init(registries);
+    icsp_registries_init(registries, generation);
     add_search(registries, "registry.access.redhat.com");
     add_search(registries, "docker.io");
 }
@@ -56,11 +59,20 @@ struct mir_span icsp_registry_scope(const struct icsp_registry *registry)
     return mir_span_of(registry->prefix[0] ? registry->prefix : registry->location);
 }
 
+/* What an entry is told apart by while the file is built. */
+static struct mir_span building_scope(const struct icsp_registries *registries,
+                                      const struct icsp_registry *registry)
+{
+    return registries->generation->scope_is_location ? mir_span_of(registry->location)
+                                                     : icsp_registry_scope(registry);
+}
+
 /* The first entry with this scope, appended when there is none. */
 static struct icsp_registry *entry(struct icsp_registries *registries, const char *scope)
 {
     struct icsp_registry *found = mir_map_find(registries->by_scope, mir_span_of(scope));
-    bool wildcard = icsp_scope_is_wildcard(mir_span_of(scope));
+    bool wildcard =
+        !registries->generation->scope_is_location && icsp_scope_is_wildcard(mir_span_of(scope));
 
     if (found)
         return found;
@@ -84,15 +96,20 @@ static void add_mirror(struct icsp_registry *registry, struct icsp_mirror mirror
 static void add_sets(struct icsp_registries *registries, const struct icsp_merged *merged,
                      enum icsp_pull pull)
 {
+    bool mark_entry =
+        pull == ICSP_PULL_DIGEST && registries->generation->digest_mark == ICSP_MARK_ENTRY;
+
     for (size_t i = 0; i < merged->count; i++) {
         const struct icsp_merged_set *set = &merged->items[i];
         struct icsp_registry *registry = entry(registries, set->source);
 
         if (set->never)
             registry->blocked = true;
+        if (mark_entry)
+            registry->digest_only = true;
         for (size_t k = 0; k < set->mirrors.count; k++)
             add_mirror(registry, (struct icsp_mirror){.location = mir_strdup(set->mirrors.items[k]),
-                                                      .pull = pull});
+                                                      .pull = mark_entry ? ICSP_PULL_ALL : pull});
     }
 }
 
@@ -109,9 +126,11 @@ static struct mir_map *list_set(const struct icsp_list *list)
 }
 
 /* Is scope nested in any of the set? */
-static bool is_in_set(struct mir_span scope, const struct mir_map *set)
+static bool is_in_set(const struct icsp_generation *generation, struct mir_span scope,
+                      const struct mir_map *set)
 {
-    struct icsp_scope_walk walk = icsp_scope_walk_from(scope);
+    struct icsp_scope_walk walk =
+        generation->has_wildcards ? icsp_scope_walk_from(scope) : icsp_scope_walk_plain(scope);
     struct mir_span super;
     bool wildcard;
 
@@ -138,10 +157,10 @@ static void mark_insecure(struct icsp_registries *registries, const struct icsp_
     for (size_t i = 0; i < registries->count; i++) {
         struct icsp_registry *registry = registries->items[i];
 
-        if (is_in_set(icsp_registry_scope(registry), set))
+        if (is_in_set(registries->generation, building_scope(registries, registry), set))
             registry->insecure = true;
         for (size_t k = 0; k < registry->mirror_count; k++)
-            if (is_in_set(mir_span_of(registry->mirrors[k].location), set))
+            if (is_in_set(registries->generation, mir_span_of(registry->mirrors[k].location), set))
                 registry->mirrors[k].insecure = true;
     }
 }
@@ -150,9 +169,12 @@ static void mark_blocked(struct icsp_registries *registries, const struct icsp_l
 {
     auto_map *set = list_set(blocked);
 
-    for (size_t i = 0; i < registries->count; i++)
-        if (is_in_set(icsp_registry_scope(registries->items[i]), set))
-            registries->items[i]->blocked = true;
+    for (size_t i = 0; i < registries->count; i++) {
+        struct icsp_registry *registry = registries->items[i];
+
+        if (is_in_set(registries->generation, building_scope(registries, registry), set))
+            registry->blocked = true;
+    }
 }
 
 /* ---- handing mirrors down ---- */
@@ -219,6 +241,8 @@ static void inherit(struct icsp_registry *heir, const struct icsp_registry *pare
         mirror.location = mir_format("%s%.*s", mirror.location, MIR_SPAN_ARG(rest));
         add_mirror(heir, mirror);
     }
+    if (parent->digest_only)
+        heir->digest_only = true;
 }
 
 static bool hand_down(struct icsp_registries *registries, const struct icsp_registries_input *input,
@@ -258,11 +282,15 @@ bool icsp_registries_build(struct icsp_registries *registries,
 {
     add_sets(registries, input->digest, ICSP_PULL_DIGEST);
     add_sets(registries, input->tag, ICSP_PULL_TAG);
+    if (registries->generation->insecure_before_blocked)
+        mark_insecure(registries, input->insecure);
     for (size_t i = 0; i < input->blocked->count; i++)
         (void)entry(registries, input->blocked->items[i]);
-    mark_insecure(registries, input->insecure);
+    if (!registries->generation->insecure_before_blocked)
+        mark_insecure(registries, input->insecure);
     mark_blocked(registries, input->blocked);
-    return hand_down(registries, input, wildcard, nested);
+    return !registries->generation->hands_mirrors_down ||
+           hand_down(registries, input, wildcard, nested);
 }
 
 /* ---- looking up ---- */
@@ -296,8 +324,11 @@ bool icsp_rewrite(struct mir_span ref, size_t matched, const char *location, cha
     return icsp_reference_parse(mir_span_of(*text), out);
 }
 
-bool icsp_mirror_applies(const struct icsp_mirror *mirror, const struct icsp_reference *ref)
+bool icsp_mirror_applies(const struct icsp_registry *registry, const struct icsp_mirror *mirror,
+                         const struct icsp_reference *ref)
 {
+    if (registry->digest_only)
+        return ref->digest.len > 0;
     switch (mirror->pull) {
     case ICSP_PULL_ALL:
         return true;

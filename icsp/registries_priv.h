@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "icsp/generation_priv.h"
 #include "icsp/merge_priv.h"
 #include "icsp/reference_priv.h"
 
@@ -27,22 +28,26 @@ struct icsp_registry {
     char *location; /* "" if none */
     bool insecure;
     bool blocked;
+    bool digest_only; /* "mirror-by-digest-only": the mirrors are for pulls by digest */
     struct icsp_mirror *mirrors;
     size_t mirror_count, mirror_capacity;
 };
 
 struct icsp_registries {
-    char **search; /* unqualified-search-registries */
+    const struct icsp_generation *generation; /* by whose rules it is built and written */
+    char **search;                            /* unqualified-search-registries */
     size_t search_count, search_capacity;
     struct icsp_registry **items; /* in the order of the file */
     size_t count, capacity;
-    struct mir_map *by_scope; /* scope -> the first entry with it */
+    struct mir_map *by_scope; /* scope, as the generation has it -> the first entry with it */
 };
 
 /** The file that every node has. */
-void icsp_registries_init_base(struct icsp_registries *registries);
+void icsp_registries_init_base(struct icsp_registries *registries,
+                               const struct icsp_generation *generation);
 /** Nothing at all. */
-void icsp_registries_init(struct icsp_registries *registries);
+void icsp_registries_init(struct icsp_registries *registries,
+                          const struct icsp_generation *generation);
 void icsp_registries_release(struct icsp_registries *registries);
 #define auto_registries __attribute__((cleanup(icsp_registries_release))) struct icsp_registries
 
@@ -68,7 +73,8 @@ MIR_MUST_CHECK bool icsp_registries_build(struct icsp_registries *registries,
 /** The bytes of the file. */
 void icsp_registries_format(const struct icsp_registries *registries, struct mir_buf *out);
 /** The drop-in with the search list alone. */
-void icsp_search_format(const struct icsp_list *search, struct mir_buf *out);
+void icsp_search_format(const struct icsp_list *search, const struct icsp_generation *generation,
+                        struct mir_buf *out);
 
 /* ---- looking up, as the container library does ---- */
 
@@ -82,7 +88,8 @@ const struct icsp_registry *icsp_registries_find(const struct icsp_registries *r
 bool icsp_rewrite(struct mir_span ref, size_t matched, const char *location, char **text,
                   struct icsp_reference *out);
 
-/** Is this mirror asked for such a reference? */
-bool icsp_mirror_applies(const struct icsp_mirror *mirror, const struct icsp_reference *ref);
+/** Is this mirror of the entry asked for such a reference? */
+bool icsp_mirror_applies(const struct icsp_registry *registry, const struct icsp_mirror *mirror,
+                         const struct icsp_reference *ref);
 
 #endif

@@ -1,91 +1,111 @@
 /*
  * registries.conf as bytes: TOML the way the operator's encoder lays it out. Keys that are empty
- * are left out, except prefix; two blanks per level; one newline at the end.
+ * are left out, except prefix; two blanks per level; one newline at the end. Which lines there are,
+ * and what is escaped, depends on the generation.
  */
 #include "icsp/registries_priv.h"
 
-/* A basic string. Non-ASCII stays as it is. */
-static void write_string(const char *text, struct mir_buf *out)
-{
-    static const char plain[] = "\b\t\n\f\r\"\\";
-    static const char letters[] = "btnfr\"\\";
+#define KEY_SEARCH "unqualified-search-registries"
+#define KEY_MODE   "short-name-mode"
+#define KEY_LAYERS "additional-layer-store-auth-helper"
 
-    mir_buf_char(out, '"');
+/* Where the bytes go, and by whose rules. */
+struct toml {
+    const struct icsp_generation *generation;
+    struct mir_buf *out;
+};
+
+/* A basic string. Non-ASCII stays as it is. */
+static void write_string(const struct toml *t, const char *text)
+{
+    static const char plain[] = "\t\n\r\"\\\b\f";
+    static const char letters[] = "tnr\"\\bf";
+    bool all = t->generation->escapes_controls;
+
+    mir_buf_char(t->out, '"');
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
         const char *special = strchr(plain, *text);
 
-        if (special)
-            mir_buf_printf(out, "\\%c", letters[special - plain]);
-        else if (c < 0x20 || c == 0x7f)
-            mir_buf_printf(out, "\\u%04x", c);
+        if (special && (all || !strchr("\b\f", *text)))
+            mir_buf_printf(t->out, "\\%c", letters[special - plain]);
+        else if (all && (c < 0x20 || c == 0x7f))
+            mir_buf_printf(t->out, "\\u%04x", c);
         else
-            mir_buf_char(out, *text);
+            mir_buf_char(t->out, *text);
     }
-    mir_buf_char(out, '"');
+    mir_buf_char(t->out, '"');
 }
 
-static void write_pair(const char *key, const char *value, struct mir_buf *out)
+static void write_pair(const struct toml *t, const char *key, const char *value)
 {
-    mir_buf_printf(out, "%s = ", key);
-    write_string(value, out);
-    mir_buf_char(out, '\n');
+    mir_buf_printf(t->out, "%s = ", key);
+    write_string(t, value);
+    mir_buf_char(t->out, '\n');
 }
 
-static void write_search(const char *const *hosts, size_t count, struct mir_buf *out)
+static void write_list(const struct toml *t, const char *key, const char *const *items,
+                       size_t count)
 {
-    mir_buf_text(out, "unqualified-search-registries = [");
+    mir_buf_printf(t->out, "%s = [", key);
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
-            mir_buf_text(out, ", ");
-        write_string(hosts[i], out);
+            mir_buf_text(t->out, ", ");
+        write_string(t, items[i]);
     }
-    mir_buf_text(out, "]\n");
+    mir_buf_text(t->out, "]\n");
 }
 
-static void write_modes(struct mir_buf *out)
+static void write_mirror(const struct toml *t, const struct icsp_mirror *mirror)
 {
-    write_pair("short-name-mode", "", out);
-    write_pair("additional-layer-store-auth-helper", "", out);
-}
-
-static void write_mirror(const struct icsp_mirror *mirror, struct mir_buf *out)
-{
-    mir_buf_text(out, "\n  [[registry.mirror]]\n");
+    mir_buf_text(t->out, "\n  [[registry.mirror]]\n");
     if (mirror->location[0])
-        write_pair("    location", mirror->location, out);
+        write_pair(t, "    location", mirror->location);
     if (mirror->insecure)
-        mir_buf_text(out, "    insecure = true\n");
+        mir_buf_text(t->out, "    insecure = true\n");
     if (mirror->pull != ICSP_PULL_ALL)
-        write_pair("    pull-from-mirror",
-                   mirror->pull == ICSP_PULL_DIGEST ? "digest-only" : "tag-only", out);
+        write_pair(t, "    pull-from-mirror",
+                   mirror->pull == ICSP_PULL_DIGEST ? "digest-only" : "tag-only");
 }
 
-static void write_registry(const struct icsp_registry *registry, struct mir_buf *out)
+static void write_registry(const struct toml *t, const struct icsp_registry *registry)
 {
-    mir_buf_text(out, "\n[[registry]]\n");
-    write_pair("  prefix", registry->prefix, out);
+    mir_buf_text(t->out, t->out->len > 0 ? "\n[[registry]]\n" : "[[registry]]\n");
+    write_pair(t, "  prefix", registry->prefix);
     if (registry->location[0])
-        write_pair("  location", registry->location, out);
+        write_pair(t, "  location", registry->location);
     if (registry->insecure)
-        mir_buf_text(out, "  insecure = true\n");
+        mir_buf_text(t->out, "  insecure = true\n");
     if (registry->blocked)
-        mir_buf_text(out, "  blocked = true\n");
+        mir_buf_text(t->out, "  blocked = true\n");
+    if (registry->digest_only)
+        mir_buf_text(t->out, "  mirror-by-digest-only = true\n");
     for (size_t i = 0; i < registry->mirror_count; i++)
-        write_mirror(&registry->mirrors[i], out);
+        write_mirror(t, &registry->mirrors[i]);
 }
 
 void icsp_registries_format(const struct icsp_registries *registries, struct mir_buf *out)
 {
+    struct toml t = {.generation = registries->generation, .out = out};
+
     if (registries->search_count > 0)
-        write_search((const char *const *)registries->search, registries->search_count, out);
-    write_modes(out);
+        write_list(&t, KEY_SEARCH, (const char *const *)registries->search,
+                   registries->search_count);
+    if (t.generation->writes_settings)
+        write_pair(&t, KEY_MODE, "");
+    if (t.generation->writes_layer_helper)
+        write_pair(&t, KEY_LAYERS, "");
     for (size_t i = 0; i < registries->count; i++)
-        write_registry(registries->items[i], out);
+        write_registry(&t, registries->items[i]);
 }
 
-void icsp_search_format(const struct icsp_list *search, struct mir_buf *out)
+void icsp_search_format(const struct icsp_list *search, const struct icsp_generation *generation,
+                        struct mir_buf *out)
 {
-    write_search(search->items, search->count, out);
-    write_modes(out);
+    struct toml t = {.generation = generation, .out = out};
+
+    write_list(&t, KEY_SEARCH, search->items, search->count);
+    write_pair(&t, KEY_MODE, "");
+    if (generation->writes_layer_helper)
+        write_pair(&t, KEY_LAYERS, "");
 }

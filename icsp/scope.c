@@ -73,6 +73,11 @@ struct icsp_scope_walk icsp_scope_walk_from(struct mir_span scope)
     return walk;
 }
 
+struct icsp_scope_walk icsp_scope_walk_plain(struct mir_span scope)
+{
+    return (struct icsp_scope_walk){.scope = scope, .host = mir_span("", 0)};
+}
+
 /* The offset of the next c at or behind from. */
 static bool find_from(struct mir_span span, size_t from, char c, size_t *at)
 {
@@ -106,10 +111,8 @@ bool icsp_scope_walk_next(struct icsp_scope_walk *walk, struct mir_span *super, 
     return true;
 }
 
-bool icsp_scope_is_list_entry(struct mir_span entry)
+bool icsp_scope_has_plain_star(struct mir_span entry)
 {
-    if (entry.len == 0)
-        return false;
     if (!span_has(entry, '*'))
         return true;
     if (!icsp_scope_is_wildcard(entry))
@@ -118,6 +121,11 @@ bool icsp_scope_is_list_entry(struct mir_span entry)
         if (strchr("/@:*", entry.ptr[i]))
             return false;
     return true;
+}
+
+bool icsp_scope_is_list_entry(struct mir_span entry)
+{
+    return entry.len > 0 && icsp_scope_has_plain_star(entry);
 }
 
 /* ---- formats ---- */

@@ -24,11 +24,14 @@ struct icsp_scope_walk {
 };
 
 struct icsp_scope_walk icsp_scope_walk_from(struct mir_span scope);
+/** Without wildcards, as before they meant anything: itself and what it has before a '/'. */
+struct icsp_scope_walk icsp_scope_walk_plain(struct mir_span scope);
 /** The next one: what it is, without its leading '*' when *wildcard is true. False at the end. */
 bool icsp_scope_walk_next(struct icsp_scope_walk *walk, struct mir_span *super, bool *wildcard);
 
-/** An entry of the registry lists: not empty, and '*' only as a leading "*." before a plain name.
- */
+/** '*' only as a leading "*." before a plain name, or not at all. */
+bool icsp_scope_has_plain_star(struct mir_span entry);
+/** An entry of the registry lists: the same, and not empty. */
 bool icsp_scope_is_list_entry(struct mir_span entry);
 /** host[:port][/path], path in lower case. */
 bool icsp_scope_is_mirror(struct mir_span text);

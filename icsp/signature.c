@@ -12,6 +12,7 @@
 #include "icsp/scope_priv.h"
 
 struct signer {
+    const struct icsp_generation *generation;
     const struct icsp_signature_policy *policy;
     struct icsp_findings *findings;
     struct mir_error *err;
@@ -134,6 +135,9 @@ static bool add_root(struct signer *s, const json_t *policy)
         return add_public_key(s, root);
     if (strcmp(type, "FulcioCAWithRekor") == 0)
         return add_fulcio(s, root);
+    if (!s->generation->knows_pki)
+        return reject(s, "spec.policy.rootOfTrust.policyType", type, NULL,
+                      "policyType is PublicKey or FulcioCAWithRekor in this generation");
     if (strcmp(type, "PKI") == 0)
         return add_pki(s, root);
     return reject(s, "spec.policy.rootOfTrust.policyType", type, NULL,
@@ -187,7 +191,9 @@ static bool add_identity(struct signer *s, const json_t *policy)
     if (!get_object(s, policy, "signedIdentity", &from) ||
         !get_string(s, from, "matchPolicy", &match))
         return false;
-    if (!*match || strcmp(match, "MatchRepoDigestOrExact") == 0)
+    if (!*match && (!from || s->generation->empty_identity_is_default))
+        match = "MatchRepoDigestOrExact";
+    if (strcmp(match, "MatchRepoDigestOrExact") == 0)
         return json_object_set_new(identity, "type", json_string("matchRepoDigestOrExact")) == 0;
     if (strcmp(match, "MatchRepository") == 0)
         return json_object_set_new(identity, "type", json_string("matchRepository")) == 0;
@@ -200,11 +206,16 @@ static bool add_identity(struct signer *s, const json_t *policy)
                   "RemapIdentity");
 }
 
-bool icsp_signature_requirement(const struct icsp_signature_policy *policy, json_t **out,
+bool icsp_signature_requirement(const struct icsp_generation *generation,
+                                const struct icsp_signature_policy *policy, json_t **out,
                                 struct icsp_findings *findings, struct mir_error *err)
 {
     auto_json *requirement = json_object();
-    struct signer s = {.policy = policy, .findings = findings, .err = err, .out = requirement};
+    struct signer s = {.generation = generation,
+                       .policy = policy,
+                       .findings = findings,
+                       .err = err,
+                       .out = requirement};
 
     json_object_set_new(requirement, "type", json_string("sigstoreSigned"));
     if (!add_root(&s, policy->policy) || !add_identity(&s, policy->policy))

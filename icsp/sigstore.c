@@ -86,7 +86,7 @@ static bool add_places(struct sigstore *s, const struct sample *sample, const ch
         !icsp_prefix_match(icsp_registry_scope(registry), text, &matched))
         return reject_scope(s, sample->scope, ref_text);
     for (size_t i = 0; i < registry->mirror_count; i++)
-        if (icsp_mirror_applies(&registry->mirrors[i], &ref) &&
+        if (icsp_mirror_applies(registry, &registry->mirrors[i], &ref) &&
             !add_place(s, sample, text, matched, registry->mirrors[i].location))
             return false;
     return !registry->location[0] || add_place(s, sample, text, matched, registry->location);

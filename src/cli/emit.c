@@ -15,6 +15,8 @@
 #define FILE_MODE       0644
 #define NODE_DIR        "node/"
 
+#define GENERATIONS_TEXT_MAX 1024
+
 /* ---- the mapping ---- */
 
 void emit_mapping_add(struct emit_mapping *mapping, const struct img_ref *source,
@@ -75,6 +77,26 @@ bool emit_findings(struct cli *cli, const struct icsp_findings *findings, bool s
         return true;
     return mir_fail(err, MIR_E_FORMAT, "%zu warning%s, and --strict was given", warnings,
                     warnings == 1 ? "" : "s");
+}
+
+/* ---- generations ---- */
+
+bool emit_take_generation(struct cli *cli, const char *value, const struct icsp_generation **out,
+                          struct mir_error *err)
+{
+    const struct icsp_generation *found = icsp_generation_find(value);
+    auto_buf known;
+
+    mir_buf_init(&known, GENERATIONS_TEXT_MAX);
+    if (found) {
+        *out = found;
+        return true;
+    }
+    for (size_t i = 0; icsp_generation_name(i); i++)
+        mir_buf_printf(&known, "%s%s (%s)", i > 0 ? ", " : "", icsp_generation_name(i),
+                       icsp_generation_releases(i));
+    mir_buf_char(&known, '\0');
+    return cli_usage(cli, err, "--ocp %.100s: known are %s", value, known.ptr);
 }
 
 /* ---- files ---- */
@@ -173,11 +195,10 @@ static bool add_objects(const struct icsp_object_files *objects, struct emit_fil
     return true;
 }
 
-static bool add_node_files(const struct icsp_object_files *objects, const char *release_image,
-                           struct emit_files *files, struct icsp_findings *findings,
-                           struct mir_error *err)
+static bool add_node_files(const struct icsp_object_files *objects,
+                           const struct icsp_options *options, struct emit_files *files,
+                           struct icsp_findings *findings, struct mir_error *err)
 {
-    struct icsp_options options = {.release_image = release_image};
     struct icsp_objects *input = icsp_objects_new();
     auto_files node = {0};
     bool ok = true;
@@ -188,7 +209,7 @@ static bool add_node_files(const struct icsp_object_files *objects, const char *
         json_array_append(documents, objects->items[i].object);
         ok = icsp_objects_add(input, documents, objects->items[i].name, findings, err);
     }
-    ok = ok && icsp_compile(input, &options, &node, findings, err);
+    ok = ok && icsp_compile(input, options, &node, findings, err);
     icsp_objects_free(input);
     for (size_t i = 0; ok && i < node.count; i++) {
         auto_free char *path = mir_format(NODE_DIR "%s", node.items[i].path);
@@ -234,7 +255,7 @@ static void warn_stale(struct cli *cli, const struct emit_files *files, const ch
 }
 
 bool emit_objects(struct cli *cli, const struct emit_mapping *mapping,
-                  struct icsp_emit_options *options, const char *release_image,
+                  struct icsp_emit_options *options, const struct icsp_options *node,
                   const struct emit_output *output, struct mir_error *err)
 {
     auto_free struct icsp_pair *pairs = pairs_of(mapping);
@@ -243,7 +264,7 @@ bool emit_objects(struct cli *cli, const struct emit_mapping *mapping,
     auto_findings findings = {0};
     bool ok = icsp_emit(pairs, mapping->count, options, &objects, &findings, err) &&
               add_objects(&objects, &files, err) &&
-              add_node_files(&objects, release_image, &files, &findings, err);
+              add_node_files(&objects, node, &files, &findings, err);
 
     if (!emit_findings(cli, &findings, ok && output->strict, err) || !ok)
         return false;

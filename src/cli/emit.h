@@ -45,6 +45,10 @@ void emit_files_add(struct emit_files *files, const char *path, struct mir_span 
 void emit_files_release(struct emit_files *files);
 #define auto_emit_files __attribute__((cleanup(emit_files_release))) struct emit_files
 
+/** Read --ocp. MIR_E_USAGE, naming all that are known. */
+MIR_MUST_CHECK bool emit_take_generation(struct cli *cli, const char *value,
+                                         const struct icsp_generation **out, struct mir_error *err);
+
 /** Into the folder, each file whole; or to standard output, each under a "# PATH" line, or the one
  * asked for alone as it is. */
 MIR_MUST_CHECK bool emit_write(const struct emit_files *files, const struct emit_output *output,
@@ -53,10 +57,10 @@ MIR_MUST_CHECK bool emit_write(const struct emit_files *files, const struct emit
 /**
  * The objects for the mapping, and under node/ what they put on a node.
  *
- * release_image  what the cluster runs, for the release guard; NULL if not known.
+ * node  how the node files are compiled; NULL: as for a cluster of today that is not known.
  */
 MIR_MUST_CHECK bool emit_objects(struct cli *cli, const struct emit_mapping *mapping,
-                                 struct icsp_emit_options *options, const char *release_image,
+                                 struct icsp_emit_options *options, const struct icsp_options *node,
                                  const struct emit_output *output, struct mir_error *err);
 
 /** After a copy into a registry: what `emit-icsp` would write, with its defaults, into dir. The

@@ -37,6 +37,7 @@ enum {
     OPT_IMPORT_FROM,
     OPT_EXTERNAL_HOSTNAME,
     OPT_RELEASE_IMAGE,
+    OPT_OCP,
     OPT_STRICT,
 };
 
@@ -68,6 +69,8 @@ static const struct cli_option options[] = {
      OPT_EXTERNAL_HOSTNAME},
     {"release-image", 0, "REF", "the image the cluster runs, for the node files",
      OPT_RELEASE_IMAGE},
+    {"ocp", 0, "VERSION",
+     "the cluster's generation, for the node files: 4.6, ... (default current)", OPT_OCP},
     {"strict", 0, NULL, "fail, and write nothing, where there is a warning", OPT_STRICT},
 };
 
@@ -77,7 +80,8 @@ struct texts {
 };
 
 struct arguments {
-    const char *from, *mirror, *release_image;
+    const char *from, *mirror;
+    struct icsp_options node;
     struct copy_landing landing; /* of --mirror */
     struct texts allow, block, import, external, cas;
     struct icsp_emit_options emit;
@@ -214,7 +218,9 @@ static bool take_option(struct cli *cli, struct arguments *args, int id, const c
     case OPT_MAX_DEPTH:
         return take_depth(value, &args->landing.max_depth, err);
     case OPT_RELEASE_IMAGE:
-        return set_text(&args->release_image, value);
+        return set_text(&args->node.release_image, value);
+    case OPT_OCP:
+        return emit_take_generation(cli, value, &args->node.generation, err);
     case OPT_STRICT:
         return cli_bool("strict", value, &args->output.strict, err);
     case CLI_POSITIONAL:
@@ -496,7 +502,7 @@ static bool run(struct cli *cli, struct mir_error *err)
     args.emit.block = borrow(&args.block);
     args.emit.import = borrow(&args.import);
     args.emit.external = borrow(&args.external);
-    return emit_objects(cli, &mapping, &args.emit, args.release_image, &args.output, err);
+    return emit_objects(cli, &mapping, &args.emit, &args.node, &args.output, err);
 }
 
 const struct cli_command cli_emit_icsp = {

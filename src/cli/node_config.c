@@ -14,6 +14,7 @@
 enum {
     OPT_OUTPUT_DIR = 1,
     OPT_RELEASE_IMAGE,
+    OPT_OCP,
     OPT_ONLY,
     OPT_STRICT,
 };
@@ -24,6 +25,9 @@ static const struct cli_option options[] = {
     {"release-image", 0, "REF",
      "the image the cluster runs, for clusters whose ClusterVersion is not given",
      OPT_RELEASE_IMAGE},
+    {"ocp", 0, "VERSION",
+     "what this generation of the cluster writes: 4.6, 4.10, 4.12, 4.14, 4.18 or current (default)",
+     OPT_OCP},
     {"only", 0, "FILE", "print this file alone, as it is: registries.conf, policy.json, ...",
      OPT_ONLY},
     {"strict", 0, NULL, "fail, and write nothing, where there is a warning", OPT_STRICT},
@@ -32,19 +36,22 @@ static const struct cli_option options[] = {
 struct arguments {
     const char **inputs; /* files, folders, "-" */
     size_t count, capacity;
-    const char *release_image;
+    struct icsp_options compile;
     struct emit_output output;
 };
 
-static bool take_argument(struct arguments *args, int id, const char *value, struct mir_error *err)
+static bool take_argument(struct cli *cli, struct arguments *args, int id, const char *value,
+                          struct mir_error *err)
 {
     switch (id) {
     case OPT_OUTPUT_DIR:
         args->output.dir = value;
         return true;
     case OPT_RELEASE_IMAGE:
-        args->release_image = value;
+        args->compile.release_image = value;
         return true;
+    case OPT_OCP:
+        return emit_take_generation(cli, value, &args->compile.generation, err);
     case OPT_ONLY:
         args->output.only = value;
         return true;
@@ -68,7 +75,7 @@ static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, st
             return false;
         if (id == CLI_HELP)
             return true;
-        if (!take_argument(args, id, value, err))
+        if (!take_argument(cli, args, id, value, err))
             return false;
     }
     if (args->count == 0)
@@ -168,13 +175,12 @@ static bool add_input(struct icsp_objects *objects, const char *path,
 static bool compile(struct arguments *args, struct icsp_files *files,
                     struct icsp_findings *findings, struct mir_error *err)
 {
-    struct icsp_options compile_options = {.release_image = args->release_image};
     struct icsp_objects *objects = icsp_objects_new();
     bool ok = true;
 
     for (size_t i = 0; ok && i < args->count; i++)
         ok = add_input(objects, args->inputs[i], findings, err);
-    ok = ok && icsp_compile(objects, &compile_options, files, findings, err);
+    ok = ok && icsp_compile(objects, &args->compile, files, findings, err);
     icsp_objects_free(objects);
     return ok;
 }

@@ -69,7 +69,8 @@ static void check_row(const struct row *row)
     if (row->mirror)
         icsp_list_add(&set.mirrors, row->mirror);
     icsp_merge(sets, row->mirror ? 1 : 0, &digest);
-    if (!icsp_guard(&image, row->release, &digest, &guarded, &findings, &err))
+    if (!icsp_guard(&icsp_generation_current, &image, row->release, &digest, &guarded, &findings,
+                    &err))
         fail_msg("%s: %s", row->label, err.text);
     got = guarded_text(&guarded);
     if (strcmp(got, row->result) != 0)
@@ -123,7 +124,8 @@ static void guard_rejects_a_release_image_that_is_not_canonical(void **state)
         auto_guarded guarded = {0};
         auto_findings findings = {0};
 
-        assert_false(icsp_guard(&image, releases[i], &digest, &guarded, &findings, &err));
+        assert_false(icsp_guard(&icsp_generation_current, &image, releases[i], &digest, &guarded,
+                                &findings, &err));
         assert_int_equal(err.code, MIR_E_FORMAT);
         assert_int_equal(findings.count, 1);
         assert_int_equal(findings.items[0].severity, ICSP_ERROR);

@@ -307,7 +307,7 @@ static void check_cover(const char *text, const struct mapping *mapping,
 
     merged_of(cover, false, &digest);
     merged_of(cover, true, &tag);
-    icsp_registries_init(&registries);
+    icsp_registries_init(&registries, &icsp_generation_current);
     assert_true(icsp_registries_build(&registries, &input, &wildcard, &nested));
     for (size_t i = 0; i < mapping->count; i++) {
         const struct icsp_pair *pair = &mapping->pairs[i];

@@ -50,7 +50,8 @@ static void policy_follows_the_lists(void **state)
 {
     auto_list some = {0};
     auto_list other = {0};
-    struct icsp_policy_input input = {.allowed = &none, .blocked = &none};
+    struct icsp_policy_input input = {
+        .generation = &icsp_generation_current, .allowed = &none, .blocked = &none};
     auto_free char *nothing = policy_text(&input);
     auto_free char *allowed = NULL;
     auto_free char *blocked = NULL;
@@ -60,7 +61,7 @@ static void policy_follows_the_lists(void **state)
     icsp_list_add(&some, "a.io");
     icsp_list_add(&some, "a.io/x/y/z");
     icsp_list_add(&other, "b.io");
-    assert_string_equal(nothing, "ins | - | -");
+    assert_string_equal(nothing, "ins |  | ");
     input.allowed = &some;
     allowed = policy_text(&input);
     assert_string_equal(allowed, "rej | a.io=ins a.io/x/y/z=ins  | a.io=ins ");
@@ -81,8 +82,11 @@ static void policy_appends_signatures(void **state)
     auto_list scopes = {0};
     struct icsp_scoped_requirement signatures[] = {{.scopes = &scopes, .requirement = first},
                                                    {.scopes = &scopes, .requirement = second}};
-    struct icsp_policy_input input = {
-        .allowed = &allowed, .blocked = &none, .signatures = signatures, .signature_count = 2};
+    struct icsp_policy_input input = {.generation = &icsp_generation_current,
+                                      .allowed = &allowed,
+                                      .blocked = &none,
+                                      .signatures = signatures,
+                                      .signature_count = 2};
     auto_free char *text = NULL;
 
     (void)state;
@@ -107,7 +111,7 @@ static void policy_is_encoded_to_the_byte(void **state)
 
     (void)state;
     mir_buf_init(&text, 4096);
-    icsp_policy_format(policy, &text);
+    icsp_policy_format(policy, icsp_generation_current.policy_style, &text);
     assert_string_equal(text.ptr,
                         "{\n  \"default\": [\n    {\n      \"type\": \"reject\"\n    }\n  ],\n"
                         "  \"transports\": {\n    \"a\": {\n      \"B\": [],\n"
@@ -115,7 +119,7 @@ static void policy_is_encoded_to_the_byte(void **state)
                         "          \"k\": \"\\u2028\x7f\\u0026\\u003e\\b\\u0001\"\n        }\n"
                         "      ]\n    },\n    \"z\": {}\n  }\n}");
     mir_buf_clear(&text);
-    icsp_policy_format(bare, &text);
+    icsp_policy_format(bare, icsp_generation_current.policy_style, &text);
     assert_string_equal(text.ptr, "{\n  \"default\": [],\n  \"transports\": {}\n}");
 }
 
@@ -134,7 +138,7 @@ static bool make(const char *policy_text_json, json_t **out, struct mir_error *e
     auto_findings findings = {0};
 
     assert_non_null(tree);
-    return icsp_signature_requirement(&policy, out, &findings, err);
+    return icsp_signature_requirement(&icsp_generation_current, &policy, out, &findings, err);
 }
 
 static void signature_makes_one_requirement(void **state)

@@ -72,7 +72,7 @@ static bool build(const struct build_row *row, struct icsp_registries *registrie
     fill(row->tag, &tag);
     fill_list(row->blocked, &blocked);
     fill_list(row->insecure, &insecure);
-    icsp_registries_init_base(registries);
+    icsp_registries_init_base(registries, &icsp_generation_current);
     return icsp_registries_build(registries, &input, &wildcard, &nested);
 }
 
@@ -218,10 +218,10 @@ static void search_file_has_three_lines(void **state)
 
     (void)state;
     mir_buf_init(&text, 4096);
-    icsp_search_format(&list, &text);
+    icsp_search_format(&list, &icsp_generation_current, &text);
     icsp_list_add(&list, "a\"b");
     icsp_list_add(&list, "c");
-    icsp_search_format(&list, &text);
+    icsp_search_format(&list, &icsp_generation_current, &text);
     assert_string_equal(text.ptr, "unqualified-search-registries = []\nshort-name-mode = \"\"\n"
                                   "additional-layer-store-auth-helper = \"\"\n"
                                   "unqualified-search-registries = [\"a\\\"b\", \"c\"]\n"
