@@ -64,6 +64,7 @@ static bool add_size(uint64_t *sum, uint64_t size)
 
 struct sizes {
     uint64_t bytes;
+    uint64_t apart; /* as if no two manifests shared a blob */
     size_t manifests, blobs;
     size_t leaves; /* manifests that are no index */
     bool overflow;
@@ -76,6 +77,9 @@ static void size_manifest(void *ctx, struct copy_manifest *manifest)
     sizes->manifests++;
     sizes->leaves += !manifest->is_index;
     sizes->overflow |= !add_size(&sizes->bytes, manifest->len);
+    sizes->overflow |= !add_size(&sizes->apart, manifest->len);
+    for (size_t i = 0; i < manifest->blob_count; i++)
+        sizes->overflow |= !add_size(&sizes->apart, manifest->blobs[i]->size);
 }
 
 static void size_blob(void *ctx, struct copy_blob *blob)
@@ -155,25 +159,27 @@ static bool check_image(struct copy *copy, struct copy_image *image, struct mir_
     if (sizes.overflow)
         return mir_fail(err, MIR_E_LIMIT, "the sizes in its manifests add up to nonsense");
     image->bytes = sizes.bytes;
+    image->apart = sizes.apart;
     return check_platforms(image, &sizes, err);
 }
 
 void copy_add_up(struct copy *copy)
 {
     struct sizes all = {0};
-    uint64_t separately = 0;
+    uint64_t apart = 0;
 
     copy_graph_begin_walk(&copy->graph);
     for (size_t i = 0; i < copy->image_count; i++) {
         if (!copy_image_is_planned(copy->images[i]))
             continue;
         walk(copy, copy->images[i], &all);
-        separately += copy->images[i]->bytes;
+        if (!add_size(&apart, copy->images[i]->apart))
+            apart = UINT64_MAX;
     }
     copy->totals.manifests = all.manifests;
     copy->totals.blobs = all.blobs;
     copy->totals.bytes = all.bytes;
-    copy->totals.shared = separately - all.bytes;
+    copy->totals.shared = apart - all.bytes;
 }
 
 void copy_check(struct copy *copy)

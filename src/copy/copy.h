@@ -106,7 +106,7 @@ struct copy_totals {
     uint64_t requests;       /* still to be sent, as far as the plan can tell */
     uint64_t requests_source, requests_destination; /* sent so far */
     uint64_t disk;                                  /* bytes needed on this machine's disk */
-    uint64_t shared;                                /* bytes saved because images share blobs */
+    uint64_t shared; /* bytes saved because images and platforms share blobs */
 };
 void copy_get_totals(const struct copy *copy, struct copy_totals *out);
 

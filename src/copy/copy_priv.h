@@ -29,6 +29,7 @@ struct copy_image {
     bool index_there;           /* an index of this digest stands at the destination */
     enum copy_outcome outcome;
     uint64_t bytes;
+    uint64_t apart;          /* bytes if none of its manifests shared a blob */
     struct mir_error *error; /* owned; NULL while all is well */
     struct copy_task *task;  /* docker: the push of the root */
     size_t planned;          /* layout: place among the plan's images */

@@ -81,26 +81,28 @@ static bool put_bytes(void *ctx, struct mir_span bytes, struct mir_error *err)
     return true;
 }
 
-/* Copy a blob out of a layout to its place, hashing it on the way. */
-static bool from_reader(const struct bundle_reader *reader, const struct bundle_blob *blob,
-                        struct landing_place *place, struct mir_error *err)
+/* Read a blob of a layout from end to end and check its digest; into place, unless that is NULL. */
+static bool hash_blob(const struct copy *copy, const struct bundle_reader *reader,
+                      const struct bundle_blob *blob, struct landing_place *place,
+                      struct mir_error *err)
 {
     auto_free char *data = mir_alloc(CHUNK_BYTES);
     enum mir_hash_algo algo = img_digest_algo(&blob->digest);
     auto_hash *hash = mir_hash_new(algo);
     struct img_digest got;
 
-    while (place->at < blob->size) {
-        uint64_t left = blob->size - place->at;
+    for (uint64_t at = 0; at < blob->size;) {
+        uint64_t left = blob->size - at;
         size_t len = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
 
-        if (mir_is_cancelled(place->copy->options.cancel))
+        if (mir_is_cancelled(copy->options.cancel))
             return mir_fail(err, MIR_E_CANCELLED, "stopped");
-        if (!bundle_reader_read(reader, blob, place->at, data, len, err))
+        if (!bundle_reader_read(reader, blob, at, data, len, err))
             return false;
         mir_hash_update(hash, mir_span(data, len));
-        if (!put_bytes(place, mir_span(data, len), err))
+        if (place && !put_bytes(place, mir_span(data, len), err))
             return false;
+        at += len;
     }
     img_digest_from_hash(algo, hash, &got);
     return img_digest_check(&blob->digest, &got, err);
@@ -117,7 +119,7 @@ static bool from_standing(struct copy *copy, const struct copy_blob *blob)
 
     if (!there || there->size != blob->size)
         return false;
-    if (from_reader(copy->standing, there, &place, &ignored))
+    if (hash_blob(copy, copy->standing, there, &place, &ignored))
         return true;
     mir_log(copy->options.sink, MIR_LEVEL_DEBUG, "blob %s of the bundle that stands there: %s",
             blob->digest.text, ignored.text);
@@ -151,7 +153,7 @@ static bool blob_to_layout(struct copy_worker *worker, const struct copy_blob *b
     if (!blob->origin->reader)
         return reg_blob_get(worker->source, &blob->origin->repo, &descriptor, 0, NULL, &sink, err);
     return find_in_source(blob, &found, err) &&
-           from_reader(blob->origin->reader, found, &place, err);
+           hash_blob(copy, blob->origin->reader, found, &place, err);
 }
 
 static bool to_layout(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
@@ -184,6 +186,22 @@ struct reading {
     const struct bundle_reader *reader;
     const struct bundle_blob *blob;
 };
+
+/* A registry that refused bytes may have been right: are they what the bundle promised? Asked only
+ * after a failure, so that a sound bundle is read once. */
+static bool explain_bytes(const struct reading *reading, struct mir_error *err)
+{
+    struct mir_error damage = MIR_ERROR_INIT;
+
+    if (err->code == MIR_E_CANCELLED || err->code == MIR_E_NETWORK || err->code == MIR_E_AUTH)
+        return false;
+    if (hash_blob(reading->copy, reading->reader, reading->blob, NULL, &damage) ||
+        damage.code != MIR_E_DIGEST)
+        return false;
+    *err = damage;
+    (void)mir_context(err, "%s is damaged", bundle_reader_path(reading->reader));
+    return mir_hint(err, "\"mirror verify\" names everything that is; copy it from the disk again");
+}
 
 static bool get_bytes(void *ctx, uint64_t offset, void *data, size_t len, struct mir_error *err)
 {
@@ -228,7 +246,7 @@ static bool blob_to_registry(struct copy_worker *worker, struct copy_task *task,
                           &outcome, err);
     }
     if (!ok)
-        return false;
+        return reading.blob && explain_bytes(&reading, err);
     if (outcome == REG_PUT_MOUNTED)
         count_there(copy, task);
     else if (reading.reader)
