@@ -152,6 +152,7 @@ struct http_request {
     uint64_t size;   /* of the whole body, from byte 0; a longer one is cut off at once */
     size_t body_max; /* without a sink: a longer body is MIR_E_LIMIT; 0: HTTP_ERROR_BODY_MAX */
     bool once;       /* neither retry nor repeat: the caller does */
+    bool home_only;  /* the body is a secret: a redirect to another origin is refused */
 };
 
 struct http_response {

@@ -158,6 +158,12 @@ enum http_step http_redirect(const struct http_request *request,
         return HTTP_STEP_FAIL;
     }
     trail->left_home = trail->left_home || !http_url_same_origin(request->url, next);
+    if (trail->left_home && request->home_only) {
+        (void)mir_fail(err, MIR_E_PROTOCOL,
+                       "a redirect to another host is not followed with what "
+                       "is sent here");
+        return HTTP_STEP_FAIL;
+    }
     free(trail->url);
     trail->url = mir_steal(&next);
     return HTTP_STEP_FOLLOW;

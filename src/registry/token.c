@@ -163,6 +163,7 @@ static bool send_post(struct reg_session *session, const struct reg_token_ask *a
     post.header_count = 1;
     post.source = &source;
     post.source_len = form.len;
+    post.home_only = true;
     ok = ok && http_send(session->conn, &post, response, err);
     mir_wipe(form.ptr, form.len);
     return ok;

@@ -302,6 +302,30 @@ static void login_uses_an_identity_token(void **state)
     assert_false(reg_bench_said(&b, "long"));
 }
 
+static void login_takes_no_identity_token_elsewhere(void **state)
+{
+    const struct server_reply there[] = {
+        {.status = 200, .body = "{\"access_token\":\"tok-pull\"}"}};
+    auto_server *other = server_start(there, COUNT(there));
+    auto_free char *away = mir_format("Location: %s/token\r\n", server_url(other));
+    const struct server_reply replies[] = {
+        {.method = "POST", .path = "/token", .status = 307, .headers = away},
+        {.status = 401, .headers = BEARER}};
+    auto_server *server = server_start(replies, COUNT(replies));
+    auto_scratch *dir = scratch_new();
+    auto_free char *file = mir_format("%s/auth.json", dir);
+    auto_free char *text =
+        mir_format("{\"auths\":{\"%s\":{\"identitytoken\":\"longlived\"}}}", server_host(server));
+    auto_reg_bench b;
+
+    (void)state;
+    scratch_write(file, mir_span_of(text));
+    reg_bench_start(&b, server, &(struct reg_options){.authfile = file});
+    assert_false(get_manifest(&b, "v1"));
+    assert_int_equal(b.err.code, MIR_E_PROTOCOL);
+    assert_int_equal(server_count(other, NULL, NULL), 0);
+}
+
 /* ---- Basic --------------------------------------------------------------------------------- */
 
 static void login_uses_basic(void **state)
@@ -529,6 +553,37 @@ static void login_shares_a_failure_among_threads(void **state)
     }
 }
 
+static void login_ends_for_all_threads_when_cancelled(void **state)
+{
+    struct server_reply replies[] = {{.path = "/token*",
+                                      .status = 200,
+                                      .body = "{}",
+                                      .fault = SERVER_FAULT_STALL,
+                                      .fault_at = 1},
+                                     {.status = 401, .headers = BEARER}};
+    auto_server *server = NULL;
+    auto_server *never = server_start(NULL, 0);
+    struct worker workers[4] = {{.bench = NULL}};
+    auto_reg_bench b;
+
+    (void)state;
+    reg_bench_start(&b, never, &(struct reg_options){.retry_times = 5});
+    replies[0].cancel = &b.cancel;
+    server = server_start(replies, COUNT(replies));
+    b.repo.host = server_host(server);
+    for (size_t i = 0; i < COUNT(workers); i++) {
+        workers[i].bench = &b;
+        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (size_t i = 0; i < COUNT(workers); i++)
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    for (size_t i = 0; i < COUNT(workers); i++) {
+        assert_false(workers[i].ok);
+        assert_int_equal(workers[i].err.code, MIR_E_CANCELLED);
+    }
+    assert_int_equal(server_count(server, NULL, "/token*"), 1);
+}
+
 /* ---- TLS or not ---------------------------------------------------------------------------- */
 
 static void scheme_is_found_out_once(void **state)
@@ -675,6 +730,7 @@ int main(void)
         cmocka_unit_test(login_judges_what_the_realm_answers),
         cmocka_unit_test(login_hints_at_credentials_that_are_refused),
         cmocka_unit_test(login_uses_an_identity_token),
+        cmocka_unit_test(login_takes_no_identity_token_elsewhere),
         cmocka_unit_test(login_uses_basic),
         cmocka_unit_test(login_gives_up_when_basic_is_refused),
         cmocka_unit_test(login_as_nobody_sends_nothing),
@@ -685,6 +741,7 @@ int main(void)
         cmocka_unit_test(login_keeps_the_password_from_a_realm_without_tls),
         cmocka_unit_test(login_shares_one_token_among_threads),
         cmocka_unit_test(login_shares_a_failure_among_threads),
+        cmocka_unit_test(login_ends_for_all_threads_when_cancelled),
         cmocka_unit_test(scheme_is_found_out_once),
         cmocka_unit_test(tls_verify_takes_no_excuse),
         cmocka_unit_test(certs_d_is_found_in_the_home_folder),
