@@ -58,6 +58,18 @@ static enum mir_level level_of(enum icsp_severity severity)
     return MIR_LEVEL_WARN;
 }
 
+/* A hint is worth a line where what it belongs to is shown, and is no warning of its own. */
+static enum mir_level hint_level(enum icsp_severity severity)
+{
+    return severity == ICSP_DETAIL ? MIR_LEVEL_DEBUG : MIR_LEVEL_INFO;
+}
+
+static bool fail_strict(size_t warnings, struct mir_error *err)
+{
+    return warnings == 0 || mir_fail(err, MIR_E_FORMAT, "%zu warning%s, and --strict was given",
+                                     warnings, warnings == 1 ? "" : "s");
+}
+
 bool emit_findings(struct cli *cli, const struct icsp_findings *findings, bool strict,
                    struct mir_error *err)
 {
@@ -70,13 +82,21 @@ bool emit_findings(struct cli *cli, const struct icsp_findings *findings, bool s
         warnings += finding->severity == ICSP_WARNING;
         if (finding->severity == ICSP_ERROR)
             continue;
-        mir_log(&cli->sink, level_of(finding->severity), "%s%s%s", line, finding->hint ? "; " : "",
-                finding->hint ? finding->hint : "");
+        mir_log(&cli->sink, level_of(finding->severity), "%s", line);
+        if (finding->hint)
+            mir_log(&cli->sink, hint_level(finding->severity), "hint: %s", finding->hint);
     }
-    if (!strict || warnings == 0)
-        return true;
-    return mir_fail(err, MIR_E_FORMAT, "%zu warning%s, and --strict was given", warnings,
-                    warnings == 1 ? "" : "s");
+    return !strict || fail_strict(warnings, err);
+}
+
+bool emit_findings_json(const struct icsp_findings *findings, bool strict, struct mir_error *err)
+{
+    auto_json *json = icsp_findings_json(findings);
+    size_t warnings = (size_t)json_integer_value(json_object_get(json, "warnings"));
+
+    (void)json_dumpf(json, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+    return !strict || fail_strict(warnings, err);
 }
 
 /* ---- generations ---- */
@@ -294,7 +314,8 @@ static bool add_result(const struct copy_result *result, struct emit_mapping *ma
 
 bool cli_emit_copy(struct cli *cli, const struct copy *copy, const char *dir, struct mir_error *err)
 {
-    struct icsp_emit_options options = {.kinds = ICSP_KIND_ICSP};
+    struct icsp_emit_options options = {.kinds = ICSP_KIND_ICSP,
+                                        .insecure = copy_destination_is_relaxed(copy)};
     struct emit_output output = {.dir = dir};
     auto_mapping mapping = {0};
 
@@ -310,5 +331,8 @@ bool cli_emit_copy(struct cli *cli, const struct copy *copy, const char *dir, st
                 "no cluster objects written: no image arrived at the destination");
         return true;
     }
+    if (options.insecure)
+        mir_log(&cli->sink, MIR_LEVEL_INFO,
+                "the destination was not verified, so insecureRegistries lists it for the nodes");
     return emit_objects(cli, &mapping, &options, NULL, &output, err);
 }

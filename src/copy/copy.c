@@ -476,3 +476,15 @@ void copy_get_result(const struct copy *copy, size_t i, struct copy_result *out)
         .error = image->error,
     };
 }
+
+bool copy_destination_is_relaxed(const struct copy *copy)
+{
+    for (size_t i = 0; i < copy->image_count; i++) {
+        const char *host = copy->images[i]->destination.host;
+
+        if (host && copy->destination_client &&
+            reg_client_is_relaxed(copy->destination_client, host))
+            return true;
+    }
+    return false;
+}

@@ -110,6 +110,16 @@ bool reg_url_tls(struct reg_session *session, const char *url, struct http_reque
     return true;
 }
 
+bool reg_client_is_relaxed(struct reg_client *client, const char *name)
+{
+    const struct reg_host *host;
+
+    (void)pthread_mutex_lock(&client->lock);
+    host = find_locked(client, name);
+    (void)pthread_mutex_unlock(&client->lock);
+    return host && host->may_be_plain;
+}
+
 /* ---- https or http ------------------------------------------------------------------------- */
 
 static bool has_port(const char *endpoint)

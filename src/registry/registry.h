@@ -54,6 +54,10 @@ void reg_client_free(struct reg_client *client);
 /** Requests sent so far, redirects, tokens and retries included. */
 uint64_t reg_client_requests(const struct reg_client *client);
 
+/** Was this host spoken to without verifying who it is: plain http, or any certificate taken? False
+ * for a host that was never asked. */
+bool reg_client_is_relaxed(struct reg_client *client, const char *host);
+
 struct reg_session *reg_session_new(struct reg_client *client);
 void reg_session_free(struct reg_session *session);
 

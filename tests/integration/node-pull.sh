@@ -81,10 +81,14 @@ if have_podman; then
     expect_contains "$err" rejected
 fi
 
-# copy --emit-dir does the same at the end of a copy, and a copy of one CR set is compiled by
+# copy --emit-dir does the same at the end of a copy; it knows by itself that this registry speaks
+# http, and the nodes have to know too. And a copy of one CR set is compiled by
 # node-config to the same node.
 expect_status 0 mirror copy --emit-dir "$T/at-once" "bundle:$T/b.tar" "docker://$B/mirror/"
-expect_same "$T/first/imagecontentsourcepolicy.yaml" "$T/at-once/imagecontentsourcepolicy.yaml"
+for file in imagecontentsourcepolicy.yaml image.yaml node/etc/containers/registries.conf \
+    node/etc/containers/policy.json; do
+    expect_same "$T/first/$file" "$T/at-once/$file"
+done
 expect_status 0 mirror node-config "$T/first/imagecontentsourcepolicy.yaml" "$T/first/image.yaml" \
     --output-dir "$T/again"
 expect_same "$node/etc/containers/registries.conf" "$T/again/etc/containers/registries.conf"
