@@ -58,7 +58,9 @@ static char *path_of(const char *key)
 
 static bool reject_key(const struct certs *c, const char *field, const char *key)
 {
-    struct icsp_place place = {.object = c->map->object, .field = field, .value = key};
+    auto_free char *at = mir_format("%s[\"%s\"]", field, key);
+    struct icsp_place place = {
+        .object = c->map->object, .field = at, .value = key, .rule = "certificate-key"};
 
     return icsp_reject(c->findings, c->err, MIR_E_FORMAT, place,
                        "write the port as HOST..PORT, as in registry.example.com..5000",
@@ -80,7 +82,9 @@ static bool add_entry(const struct certs *c, const char *field, const char *key,
         return true;
     }
     if (binary) {
-        struct icsp_place place = {.object = c->map->object, .field = field, .value = key};
+        auto_free char *at = mir_format("%s[\"%s\"]", field, key);
+        struct icsp_place place = {
+            .object = c->map->object, .field = at, .rule = "certificate-data"};
 
         return icsp_reject(c->findings, c->err, MIR_E_FORMAT, place,
                            "put PEM text into data, or through base64", "not valid base64");
@@ -139,7 +143,8 @@ bool icsp_certs(const struct icsp_objects *objects, struct icsp_files *files,
     icsp_say(findings, ICSP_WARNING,
              (struct icsp_place){.object = objects->image.object,
                                  .field = "spec.additionalTrustedCA.name",
-                                 .value = objects->image.trusted_ca},
+                                 .value = objects->image.trusted_ca,
+                                 .rule = "no-config-map"},
              "give the ConfigMap too",
              "no such ConfigMap in namespace openshift-config: no CA is installed");
     return true;

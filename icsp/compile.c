@@ -102,7 +102,8 @@ static bool guard(struct compilation *c, const struct icsp_options *options)
         release = "";
     if (!release)
         icsp_say(c->findings, c->objects->image.blocked.count > 0 ? ICSP_NOTE : ICSP_DETAIL,
-                 (struct icsp_place){0}, "give the ClusterVersion, or --release-image",
+                 (struct icsp_place){.rule = "no-release-image"},
+                 "give the ClusterVersion, or --release-image",
                  "no release image is known: blocked registries are taken as they are, without the "
                  "check that the cluster's own image stays reachable");
     return icsp_guard(c->generation, &c->objects->image, release, &c->digest, &c->guarded,
@@ -122,7 +123,8 @@ static const char *cluster_scope_over(const struct compilation *c, const char *s
 static void take_local_scopes(struct compilation *c, struct local_policy *local)
 {
     const struct icsp_list *scopes = &local->object->scopes;
-    struct icsp_place place = {.object = local->object->object, .field = "spec.scopes"};
+    struct icsp_place place = {
+        .object = local->object->object, .field = "spec.scopes", .rule = "policy-scope-left-out"};
 
     for (size_t i = 0; i < scopes->count; i++) {
         const char *over = cluster_scope_over(c, scopes->items[i]);
@@ -188,7 +190,9 @@ static bool build_registries(struct compilation *c)
     if (icsp_registries_build(&c->registries, &input, &wildcard, &nested))
         return true;
     return icsp_reject(c->findings, c->err, MIR_E_CONFLICT,
-                       (struct icsp_place){.object = "mirror sets", .value = wildcard},
+                       (struct icsp_place){.label = "mirror sets",
+                                           .value = wildcard,
+                                           .rule = "wildcard-inheritance"},
                        "give the nested scope mirrors of its own, or the wildcard none",
                        "a wildcard source hands no mirrors down, but \"%.200s\" lies inside it and "
                        "has none",
@@ -229,12 +233,13 @@ static bool check_both_lists(struct compilation *c)
     if (c->generation->payload_may_be_allowed && guarded->allowed.count == 1 && guarded->payload &&
         strcmp(guarded->allowed.items[0], guarded->payload) == 0)
         return true;
-    return icsp_reject(
-        c->findings, c->err, MIR_E_CONFLICT,
-        (struct icsp_place){.object = c->objects->image.object, .field = "spec.registrySources"},
-        "keep one of the two lists",
-        "only one of allowedRegistries and blockedRegistries may be given (blocking "
-        "a scope that holds the mirrored payload counts as allowing the payload)");
+    return icsp_reject(c->findings, c->err, MIR_E_CONFLICT,
+                       (struct icsp_place){.object = c->objects->image.object,
+                                           .field = "spec.registrySources",
+                                           .rule = "allowed-and-blocked"},
+                       "keep one of the two lists",
+                       "only one of allowedRegistries and blockedRegistries may be given (blocking "
+                       "a scope that holds the mirrored payload counts as allowing the payload)");
 }
 
 /* Scopes of signature policies have to lie inside what is allowed and outside what is blocked. */
@@ -246,8 +251,10 @@ static bool check_scopes(struct compilation *c, const struct icsp_signature_poli
 
     for (size_t i = 0; i < scopes->count; i++) {
         struct mir_span scope = mir_span_of(scopes->items[i]);
-        struct icsp_place place = {
-            .object = policy->object, .field = "spec.scopes", .value = scopes->items[i]};
+        struct icsp_place place = {.object = policy->object,
+                                   .field = "spec.scopes",
+                                   .value = scopes->items[i],
+                                   .rule = "scope-outside-allowed"};
         bool inside = allowed->count == 0;
 
         for (size_t k = 0; k < allowed->count && !inside; k++)
@@ -256,6 +263,7 @@ static bool check_scopes(struct compilation *c, const struct icsp_signature_poli
             return icsp_reject(c->findings, c->err, MIR_E_CONFLICT, place,
                                "add the scope to allowedRegistries",
                                "the scope is not nested inside any of allowedRegistries");
+        place.rule = "scope-in-blocked";
         for (size_t k = 0; k < blocked->count; k++)
             if (icsp_scope_is_nested(scope, mir_span_of(blocked->items[k])))
                 return icsp_reject(c->findings, c->err, MIR_E_CONFLICT, place,
@@ -341,8 +349,10 @@ static bool sigstore(struct compilation *c)
 static bool check_namespace(struct compilation *c, const struct local_policy *local)
 {
     const char *ns = local->object->ns;
-    struct icsp_place place = {
-        .object = local->object->object, .field = "metadata.namespace", .value = ns};
+    struct icsp_place place = {.object = local->object->object,
+                               .field = "metadata.namespace",
+                               .value = ns,
+                               .rule = "namespace"};
     size_t len = strlen(ns);
     bool ok = len > 0 && len <= 63;
 

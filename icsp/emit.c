@@ -166,10 +166,10 @@ static bool no_tags(struct emission *e)
 {
     if (e->options->kinds == ICSP_KIND_ITMS)
         return icsp_reject(e->findings, e->err, MIR_E_USAGE,
-                           (struct icsp_place){.object = "ImageTagMirrorSet"},
+                           (struct icsp_place){.label = "ImageTagMirrorSet"},
                            "use --kind icsp or --kind idms",
                            "no image of the mapping has the same tag at its source and its mirror");
-    icsp_say(e->findings, ICSP_WARNING, (struct icsp_place){.object = "ImageTagMirrorSet"}, NULL,
+    icsp_say(e->findings, ICSP_WARNING, (struct icsp_place){.label = "ImageTagMirrorSet"}, NULL,
              "not written: no image of the mapping has the same tag at its source and its mirror");
     return true;
 }
@@ -373,7 +373,7 @@ static char *ca_key(const char *host)
 
 static bool check_ca(struct emission *e, const struct icsp_ca *ca)
 {
-    struct icsp_place place = {.object = "--ca", .value = ca->host};
+    struct icsp_place place = {.label = "--ca", .value = ca->host};
 
     if (strchr(ca->host, '/') || !icsp_scope_is_mirror(mir_span_of(ca->host)))
         return icsp_reject(e->findings, e->err, MIR_E_USAGE, place, "write HOST[:PORT]=FILE",
@@ -402,13 +402,13 @@ static bool add_cas(struct emission *e)
             return false;
         if (i > 0 && strcmp(sorted[i]->host, sorted[i - 1]->host) == 0)
             return icsp_reject(e->findings, e->err, MIR_E_USAGE,
-                               (struct icsp_place){.object = "--ca", .value = sorted[i]->host},
+                               (struct icsp_place){.label = "--ca", .value = sorted[i]->host},
                                "put all certificates of one host into one file", "given twice");
         key = ca_key(sorted[i]->host);
         if (json_object_set_new(data, key, json_string(sorted[i]->pem)) != 0)
             return icsp_reject(e->findings, e->err, MIR_E_FORMAT,
-                               (struct icsp_place){.object = "--ca", .value = sorted[i]->host},
-                               NULL, "the file is not UTF-8 text");
+                               (struct icsp_place){.label = "--ca", .value = sorted[i]->host}, NULL,
+                               "the file is not UTF-8 text");
     }
     if (options->ca_count == 0)
         return true;
@@ -425,7 +425,7 @@ static bool check_entries(struct emission *e, const char *option, struct icsp_te
     for (size_t i = 0; i < texts.count; i++)
         if (!icsp_scope_is_source(mir_span_of(texts.items[i])))
             return icsp_reject(e->findings, e->err, MIR_E_USAGE,
-                               (struct icsp_place){.object = option, .value = texts.items[i]},
+                               (struct icsp_place){.label = option, .value = texts.items[i]},
                                "write host[:port][/path] or *.domain", "not a registry scope");
     return true;
 }

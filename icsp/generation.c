@@ -145,7 +145,7 @@ static void say_unknown(const struct icsp_generation *generation, const char *wh
                         struct icsp_findings *findings)
 {
     if (count > 0)
-        icsp_say(findings, ICSP_WARNING, (struct icsp_place){.object = what},
+        icsp_say(findings, ICSP_WARNING, (struct icsp_place){.label = what, .rule = "unknown-kind"},
                  "leave it out, or ask for another generation",
                  "has no effect: generation %s (%s) does not know this kind (objects: %zu)",
                  generation->name, generation->releases, count);
@@ -169,7 +169,9 @@ struct icsp_objects icsp_generation_narrow(const struct icsp_generation *generat
     }
     if (!generation->knows_search && known.image.search.given) {
         icsp_say(findings, ICSP_WARNING,
-                 (struct icsp_place){.object = known.image.object, .field = ICSP_FIELD_SEARCH},
+                 (struct icsp_place){.object = known.image.object,
+                                     .field = ICSP_FIELD_SEARCH,
+                                     .rule = "unknown-field"},
                  "leave it out, or ask for another generation",
                  "has no effect: generation %s (%s) does not know this field", generation->name,
                  generation->releases);

@@ -123,7 +123,10 @@ static void warn_kept_out(const struct icsp_image_spec *image, const char *entry
 {
     icsp_say(
         findings, ICSP_WARNING,
-        (struct icsp_place){.object = image->object, .field = ICSP_FIELD_BLOCKED, .value = entry},
+        (struct icsp_place){.object = image->object,
+                            .field = ICSP_FIELD_BLOCKED,
+                            .value = entry,
+                            .rule = "payload-not-blocked"},
         "mirror the payload by digest to a registry that is not blocked, or leave the entry out",
         "not blocked: the cluster's own release image lives there (%s)", payload);
 }
@@ -141,7 +144,9 @@ static bool reject_release(const char *release_image, struct icsp_findings *find
                            struct mir_error *err)
 {
     return icsp_reject(findings, err, MIR_E_FORMAT,
-                       (struct icsp_place){.object = "release image", .value = release_image},
+                       (struct icsp_place){.label = "release image",
+                                           .value = release_image,
+                                           .rule = "release-image"},
                        "give it as host/path@sha256:..., as oc adm release info prints it",
                        "not a fully qualified reference in canonical form");
 }
@@ -229,7 +234,8 @@ bool icsp_guard(const struct icsp_generation *generation, const struct icsp_imag
     icsp_list_release(&out->allowed);
     icsp_say(
         findings, ICSP_WARNING,
-        (struct icsp_place){.object = image->object, .field = "spec.registrySources"},
+        (struct icsp_place){
+            .object = image->object, .field = "spec.registrySources", .rule = "guard-failed"},
         "give the mirror of the payload a path, or leave the entry that blocks the payload out",
         "no blocked and no allowed registry takes effect: the check whether the payload is "
         "blocked fails: %s",

@@ -7,6 +7,7 @@
  * generations.
  *
  *     struct icsp_objects *objects = icsp_objects_new();
+ *     mir_yaml_parse_lines(text, "image.yaml", icsp_objects_lines(objects), &documents, &err)
  *     icsp_objects_add(objects, documents, "image.yaml", &findings, &err)   for every file
  *     icsp_compile(objects, &options, &files, &findings, &err)
  *
@@ -22,38 +23,11 @@
 
 #include "base/error.h"
 #include "base/span.h"
+#include "base/tree.h"
+#include "icsp/findings.h"
 
 #define ICSP_OBJECTS_MAX 1000000      /* objects taken in at once */
 #define ICSP_FILE_MAX    (256u << 20) /* bytes of one file that is written */
-
-/* ---- findings ---- */
-
-enum icsp_severity {
-    ICSP_DETAIL,  /* for the curious */
-    ICSP_NOTE,    /* worth knowing */
-    ICSP_WARNING, /* written, but look */
-    ICSP_ERROR,   /* rejected; nothing is written */
-};
-
-/* One thing to say about one place. What does not apply is NULL. All strings are owned. */
-struct icsp_finding {
-    enum icsp_severity severity;
-    char *object; /* "Image cluster (image.yaml)" */
-    char *field;  /* "spec.registrySources.blockedRegistries[2]" */
-    char *value;
-    char *text; /* the rule and what follows from it */
-    char *hint; /* the way out, in the imperative */
-};
-
-struct icsp_findings {
-    struct icsp_finding *items;
-    size_t count, capacity;
-};
-
-void icsp_findings_release(struct icsp_findings *findings);
-#define auto_findings __attribute__((cleanup(icsp_findings_release))) struct icsp_findings
-/** "OBJECT: FIELD: "VALUE": TEXT", one line; the caller frees. */
-char *icsp_finding_format(const struct icsp_finding *finding);
 
 /* ---- objects in ---- */
 
@@ -61,6 +35,9 @@ struct icsp_objects;
 
 struct icsp_objects *icsp_objects_new(void);
 void icsp_objects_free(struct icsp_objects *objects);
+
+/** The table for mir_yaml_parse_lines(): documents read with it have lines in messages. Borrowed. */
+struct mir_lines *icsp_objects_lines(struct icsp_objects *objects);
 
 /**
  * Take in the objects of one file, in order; the items of a List are objects of their own.

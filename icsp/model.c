@@ -6,7 +6,6 @@
 #include "icsp/model_priv.h"
 
 #include "base/mem.h"
-#include "icsp/findings_priv.h"
 
 #define LIST_DEPTH_MAX 4 /* a List in a List ... */
 
@@ -15,8 +14,8 @@ struct intake {
     struct icsp_objects *objects;
     struct icsp_findings *findings;
     struct mir_error *err;
-    const char *file;
-    const char *label;
+    const struct icsp_origin *file;
+    const struct icsp_origin *origin; /* of the object; before its name is known, of the file */
     const char *name;
     const char *ns;
 };
@@ -41,20 +40,33 @@ void icsp_list_release(struct icsp_list *list)
     *list = (struct icsp_list){0};
 }
 
-static const char *keep(struct icsp_objects *objects, char *label)
+/* Remembered as long as the objects are, at one address. */
+static struct icsp_origin *new_origin(struct icsp_objects *objects, struct icsp_origin origin)
 {
-    mir_grow(&objects->labels, objects->label_count, &objects->label_capacity,
-             sizeof(*objects->labels));
-    objects->labels[objects->label_count++] = label;
-    return label;
+    struct icsp_origin *kept = mir_alloc(sizeof(*kept));
+
+    *kept = origin;
+    kept->lines = objects->lines;
+    mir_grow(&objects->origins, objects->origin_count, &objects->origin_capacity,
+             sizeof(*objects->origins));
+    objects->origins[objects->origin_count++] = kept;
+    return kept;
+}
+
+static const char *keep_file(struct icsp_objects *objects, const char *name)
+{
+    mir_grow(&objects->files, objects->file_count, &objects->file_capacity,
+             sizeof(*objects->files));
+    objects->files[objects->file_count] = mir_strdup(name);
+    return objects->files[objects->file_count++];
 }
 
 static bool wrong_type(struct intake *in, const char *field, const char *expected)
 {
-    return icsp_reject(in->findings, in->err, MIR_E_FORMAT,
-                       (struct icsp_place){.object = in->label, .field = field},
-                       "a value that is no string by its looks needs quotes", "must be %s",
-                       expected);
+    return icsp_reject(
+        in->findings, in->err, MIR_E_FORMAT,
+        (struct icsp_place){.object = in->origin, .field = field, .rule = "wrong-type"},
+        "a value that is no string by its looks needs quotes", "must be %s", expected);
 }
 
 /* The member under key; NULL for absent and null. */
@@ -116,15 +128,20 @@ static bool read_image(struct intake *in, const json_t *spec)
     json_t *ca;
 
     if (!in->name || strcmp(in->name, "cluster") != 0) {
-        icsp_say(in->findings, ICSP_WARNING, (struct icsp_place){.object = in->label},
+        icsp_say(in->findings, ICSP_WARNING,
+                 (struct icsp_place){.object = in->origin,
+                                     .field = "metadata.name",
+                                     .value = in->name,
+                                     .rule = "no-effect"},
                  "call it cluster", "has no effect: only the Image named cluster is read");
         return true;
     }
     if (image->object)
         return icsp_reject(in->findings, in->err, MIR_E_CONFLICT,
-                           (struct icsp_place){.object = in->label}, "leave one of them out",
-                           "given twice, first as %s", image->object);
-    image->object = in->label;
+                           (struct icsp_place){.object = in->origin, .rule = "given-twice"},
+                           "leave one of them out", "given twice, first in %s",
+                           image->object->file);
+    image->object = in->origin;
     if (!get_object(in, spec, "registrySources", "spec.registrySources", &sources) ||
         !get_object(in, spec, "additionalTrustedCA", "spec.additionalTrustedCA", &ca))
         return false;
@@ -142,15 +159,20 @@ static bool read_cluster_version(struct intake *in, const json_t *object)
     json_t *desired;
 
     if (!in->name || strcmp(in->name, "version") != 0) {
-        icsp_say(in->findings, ICSP_WARNING, (struct icsp_place){.object = in->label},
+        icsp_say(in->findings, ICSP_WARNING,
+                 (struct icsp_place){.object = in->origin,
+                                     .field = "metadata.name",
+                                     .value = in->name,
+                                     .rule = "no-effect"},
                  "call it version", "has no effect: only the ClusterVersion named version is read");
         return true;
     }
     if (in->objects->release_object)
         return icsp_reject(in->findings, in->err, MIR_E_CONFLICT,
-                           (struct icsp_place){.object = in->label}, "leave one of them out",
-                           "given twice, first as %s", in->objects->release_object);
-    in->objects->release_object = in->label;
+                           (struct icsp_place){.object = in->origin, .rule = "given-twice"},
+                           "leave one of them out", "given twice, first in %s",
+                           in->objects->release_object->file);
+    in->objects->release_object = in->origin;
     return get_object(in, object, "status", "status", &status) &&
            get_object(in, status, "desired", "status.desired", &desired) &&
            get_string(in, desired, "image", "status.desired.image", &in->objects->release_image);
@@ -165,10 +187,12 @@ static bool read_set_policy(struct intake *in, const json_t *item, const char *f
     *never = policy && strcmp(policy, "NeverContactSource") == 0;
     if (!policy || *never || strcmp(policy, "AllowContactingSource") == 0)
         return true;
-    return icsp_reject(in->findings, in->err, MIR_E_FORMAT,
-                       (struct icsp_place){.object = in->label, .field = field, .value = policy},
-                       "write one of the two words, or leave the field out",
-                       "mirrorSourcePolicy is NeverContactSource or AllowContactingSource");
+    return icsp_reject(
+        in->findings, in->err, MIR_E_FORMAT,
+        (struct icsp_place){
+            .object = in->origin, .field = field, .value = policy, .rule = "mirror-source-policy"},
+        "write one of the two words, or leave the field out",
+        "mirrorSourcePolicy is NeverContactSource or AllowContactingSource");
 }
 
 static bool read_set(struct intake *in, const json_t *item, const char *field, size_t index,
@@ -184,7 +208,7 @@ static bool read_set(struct intake *in, const json_t *item, const char *field, s
         return wrong_type(in, at, "an object");
     mir_grow(&sets->items, sets->count, &sets->capacity, sizeof(*sets->items));
     set = &sets->items[sets->count++];
-    *set = (struct icsp_set){.object = in->label, .field = field, .index = index};
+    *set = (struct icsp_set){.object = in->origin, .field = field, .index = index};
     if (!get_string(in, item, "source", source_at, &set->source) ||
         !get_list(in, item, "mirrors", mirrors_at, &set->mirrors))
         return false;
@@ -234,7 +258,7 @@ static bool read_policy(struct intake *in, const json_t *spec, const char *ns,
     mir_grow(&policies->items, policies->count, &policies->capacity, sizeof(*policies->items));
     policy = &policies->items[policies->count++];
     *policy = (struct icsp_signature_policy){
-        .object = in->label, .name = in->name ? in->name : "", .ns = ns};
+        .object = in->origin, .name = in->name ? in->name : "", .ns = ns};
     return get_list(in, spec, "scopes", "spec.scopes", &policy->scopes) &&
            get_object(in, spec, "policy", "spec.policy", &policy->policy);
 }
@@ -269,7 +293,7 @@ static bool check_texts(struct intake *in, json_t *texts, const char *field)
 static bool read_config_map(struct intake *in, const json_t *object)
 {
     struct icsp_objects *objects = in->objects;
-    struct icsp_config_map map = {.object = in->label,
+    struct icsp_config_map map = {.object = in->origin,
                                   .ns = in->ns ? in->ns : "openshift-config",
                                   .name = in->name ? in->name : ""};
 
@@ -326,15 +350,19 @@ static bool pass_over(struct intake *in, bool known, const char *version)
 {
     if (known)
         icsp_say(in->findings, ICSP_WARNING,
-                 (struct icsp_place){.object = in->label, .field = "apiVersion", .value = version},
+                 (struct icsp_place){.object = in->origin,
+                                     .field = "apiVersion",
+                                     .value = version,
+                                     .rule = "unknown-version"},
                  "check the apiVersion", "passed over: it is not a version that nodes depend on");
     else
-        icsp_say(in->findings, ICSP_DETAIL, (struct icsp_place){.object = in->label}, NULL,
+        icsp_say(in->findings, ICSP_DETAIL,
+                 (struct icsp_place){.object = in->origin, .rule = "no-effect"}, NULL,
                  "passed over: this kind has no effect on a node's registry files");
     return true;
 }
 
-static bool add_object(struct intake *in, json_t *object, unsigned depth);
+static bool add_object(struct intake *in, json_t *object, unsigned line, unsigned depth);
 
 static bool add_items(struct intake *in, const json_t *list, unsigned depth)
 {
@@ -344,45 +372,49 @@ static bool add_items(struct intake *in, const json_t *list, unsigned depth)
 
     if (depth >= LIST_DEPTH_MAX)
         return icsp_reject(in->findings, in->err, MIR_E_LIMIT,
-                           (struct icsp_place){.object = in->file}, NULL, "List in List in List");
+                           (struct icsp_place){.object = in->origin, .rule = "limit"}, NULL,
+                           "List in List in List");
     if (items && !json_is_array(items))
         return wrong_type(in, "items", "a list of objects");
     json_array_foreach (items, i, item)
-        if (!add_object(in, item, depth + 1))
+        if (!add_object(in, item, mir_lines_item(in->objects->lines, items, i), depth + 1))
             return false;
     return true;
 }
 
-static bool read_metadata(struct intake *in, const json_t *object, const char *kind)
+static bool read_metadata(struct intake *in, const json_t *object, const char *kind,
+                          struct icsp_origin *origin)
 {
     json_t *metadata;
 
     in->name = NULL;
     in->ns = NULL;
-    in->label = in->file;
     if (!get_object(in, object, "metadata", "metadata", &metadata) ||
         !get_string(in, metadata, "name", "metadata.name", &in->name) ||
         !get_string(in, metadata, "namespace", "metadata.namespace", &in->ns))
         return false;
-    in->label = keep(in->objects,
-                     mir_format("%s %s%s%s (%s)", kind, in->ns ? in->ns : "", in->ns ? "/" : "",
-                                in->name ? in->name : "without name", in->file));
+    origin->name = mir_format("%s/%s%s%s", kind, in->ns ? in->ns : "", in->ns ? "/" : "",
+                              in->name ? in->name : "(without name)");
     return true;
 }
 
-static bool add_object(struct intake *in, json_t *object, unsigned depth)
+static bool add_object(struct intake *in, json_t *object, unsigned line, unsigned depth)
 {
+    struct icsp_origin *origin;
     const char *kind;
     const char *version;
     const struct kind *reader;
     json_t *spec = NULL;
     bool known;
 
-    in->label = in->file;
+    in->origin = in->file;
     if (++in->objects->count > ICSP_OBJECTS_MAX)
         return icsp_reject(in->findings, in->err, MIR_E_LIMIT,
-                           (struct icsp_place){.object = in->file}, NULL, "more than %d objects",
-                           ICSP_OBJECTS_MAX);
+                           (struct icsp_place){.object = in->file, .rule = "limit"}, NULL,
+                           "more than %d objects", ICSP_OBJECTS_MAX);
+    origin = new_origin(in->objects,
+                        (struct icsp_origin){.file = in->file->file, .tree = object, .line = line});
+    in->origin = origin;
     if (!json_is_object(object))
         return wrong_type(in, "document", "an object");
     if (!get_string(in, object, "kind", "kind", &kind) ||
@@ -390,12 +422,12 @@ static bool add_object(struct intake *in, json_t *object, unsigned depth)
         return false;
     if (!kind || !version)
         return icsp_reject(in->findings, in->err, MIR_E_FORMAT,
-                           (struct icsp_place){.object = in->file},
+                           (struct icsp_place){.object = in->origin, .rule = "no-kind"},
                            "give cluster objects as oc get -o yaml prints them",
                            "an object without %s", kind ? "apiVersion" : "kind");
     if (strcmp(version, "v1") == 0 && strcmp(kind, "List") == 0)
         return add_items(in, object, depth);
-    if (!read_metadata(in, object, kind))
+    if (!read_metadata(in, object, kind, origin))
         return false;
     reader = find_kind(kind, version, &known);
     if (!reader)
@@ -412,7 +444,25 @@ struct icsp_objects *icsp_objects_new(void)
     struct icsp_objects *objects = mir_alloc(sizeof(*objects));
 
     objects->documents = json_array();
+    objects->lines = mir_lines_new();
     return objects;
+}
+
+struct mir_lines *icsp_objects_lines(struct icsp_objects *objects)
+{
+    return objects->lines;
+}
+
+static void origins_release(struct icsp_objects *objects)
+{
+    for (size_t i = 0; i < objects->origin_count; i++) {
+        free(objects->origins[i]->name);
+        free(objects->origins[i]);
+    }
+    free(objects->origins);
+    for (size_t i = 0; i < objects->file_count; i++)
+        free(objects->files[i]);
+    free(objects->files);
 }
 
 static void sets_release(struct icsp_sets *sets)
@@ -443,9 +493,8 @@ void icsp_objects_free(struct icsp_objects *objects)
     policies_release(&objects->cluster_policies);
     policies_release(&objects->policies);
     free(objects->maps);
-    for (size_t i = 0; i < objects->label_count; i++)
-        free(objects->labels[i]);
-    free(objects->labels);
+    origins_release(objects);
+    mir_lines_free(objects->lines);
     json_decref(objects->documents);
     free(objects);
 }
@@ -457,10 +506,10 @@ bool icsp_objects_add(struct icsp_objects *objects, json_t *documents, const cha
     json_t *document;
     size_t i;
 
-    in.file = keep(objects, mir_strdup(name));
+    in.file = new_origin(objects, (struct icsp_origin){.file = keep_file(objects, name)});
     json_array_append(objects->documents, documents);
     json_array_foreach (documents, i, document)
-        if (!add_object(&in, document, 0))
+        if (!add_object(&in, document, mir_lines_item(objects->lines, documents, i), 0))
             return false;
     return true;
 }

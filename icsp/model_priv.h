@@ -5,6 +5,7 @@
 #ifndef ICSP_MODEL_PRIV_H
 #define ICSP_MODEL_PRIV_H
 
+#include "icsp/findings_priv.h"
 #include "icsp/icsp.h"
 
 /* A list of strings. Absent and empty differ for some lists. */
@@ -16,9 +17,9 @@ struct icsp_list {
 
 /* One mirror entry: pulls from source may be answered by the mirrors. */
 struct icsp_set {
-    const char *object; /* which object it stands in, for messages; borrowed */
-    const char *field;  /* the list it is an item of; static storage */
-    size_t index;       /* in that list */
+    const struct icsp_origin *object; /* which one it stands in; borrowed */
+    const char *field;                /* the list it is an item of; static storage */
+    size_t index;                     /* in that list */
     const char *source;
     struct icsp_list mirrors;
     bool never; /* mirrorSourcePolicy: NeverContactSource */
@@ -32,7 +33,7 @@ struct icsp_sets {
 
 /* ClusterImagePolicy or ImagePolicy. */
 struct icsp_signature_policy {
-    const char *object;
+    const struct icsp_origin *object;
     const char *name;
     const char *ns; /* NULL: ClusterImagePolicy */
     struct icsp_list scopes;
@@ -45,7 +46,7 @@ struct icsp_policies {
 };
 
 struct icsp_config_map {
-    const char *object;
+    const struct icsp_origin *object;
     const char *ns;
     const char *name;
     json_t *data;   /* borrowed; may be NULL */
@@ -53,19 +54,22 @@ struct icsp_config_map {
 };
 
 struct icsp_image_spec {
-    const char *object; /* NULL: no Image was given */
+    const struct icsp_origin *object; /* NULL: no Image was given */
     struct icsp_list insecure, blocked, allowed, search;
     const char *trusted_ca; /* NULL if none */
 };
 
 struct icsp_objects {
     json_t *documents; /* all that was taken in */
-    char **labels;     /* owned texts that the others point to */
-    size_t label_count, label_capacity;
+    struct mir_lines *lines;
+    struct icsp_origin **origins; /* of files and objects; the others point to them */
+    size_t origin_count, origin_capacity;
+    char **files; /* owned names */
+    size_t file_count, file_capacity;
     size_t count; /* objects seen */
     struct icsp_image_spec image;
-    const char *release_object; /* the ClusterVersion; NULL if none */
-    const char *release_image;  /* NULL if it names none */
+    const struct icsp_origin *release_object; /* the ClusterVersion; NULL if none */
+    const char *release_image;                /* NULL if it names none */
     struct icsp_sets icsp, idms, itms;
     struct icsp_policies cluster_policies, policies;
     struct icsp_config_map *maps;

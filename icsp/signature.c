@@ -11,23 +11,30 @@
 #include "icsp/reference_priv.h"
 #include "icsp/scope_priv.h"
 
+#define ROOT_PATH     "spec.policy.rootOfTrust"
+#define IDENTITY_PATH "spec.policy.signedIdentity"
+
 struct signer {
     const struct icsp_generation *generation;
     const struct icsp_signature_policy *policy;
     struct icsp_findings *findings;
     struct mir_error *err;
-    json_t *out; /* the requirement */
+    json_t *out;      /* the requirement */
+    const char *path; /* of the object that is being read */
 };
 
-static bool reject(struct signer *s, const char *field, const char *value, const char *hint,
+/* member is of the object that is being read. */
+static bool reject(struct signer *s, const char *member, const char *value, const char *hint,
                    const char *text)
 {
-    struct icsp_place place = {.object = s->policy->object, .field = field, .value = value};
+    auto_free char *field = mir_format("%s.%s", s->path, member);
+    struct icsp_place place = {
+        .object = s->policy->object, .field = field, .value = value, .rule = "signature-policy"};
 
     return icsp_reject(s->findings, s->err, MIR_E_FORMAT, place, hint, "%s", text);
 }
 
-/* The object under key of parent; an empty one when absent. */
+/* The object under key of parent; NULL when absent. */
 static bool get_object(struct signer *s, const json_t *parent, const char *key, json_t **out)
 {
     json_t *value = json_object_get(parent, key);
@@ -82,8 +89,10 @@ static bool add_public_key(struct signer *s, const json_t *root)
 {
     json_t *key;
 
-    return get_object(s, root, "publicKey", &key) &&
-           copy_data(s, key, "keyData", true, s->out, "keyData") &&
+    if (!get_object(s, root, "publicKey", &key))
+        return false;
+    s->path = ROOT_PATH ".publicKey";
+    return copy_data(s, key, "keyData", true, s->out, "keyData") &&
            copy_data(s, key, "rekorKeyData", false, s->out, "rekorPublicKeyData");
 }
 
@@ -94,12 +103,18 @@ static bool add_fulcio(struct signer *s, const json_t *root)
     json_t *subject;
 
     json_object_set_new(s->out, "fulcio", fulcio);
-    return get_object(s, root, "fulcioCAWithRekor", &from) &&
-           get_object(s, from, "fulcioSubject", &subject) &&
-           copy_data(s, from, "fulcioCAData", true, fulcio, "caData") &&
-           copy_text(s, subject, "oidcIssuer", true, fulcio, "oidcIssuer") &&
-           copy_text(s, subject, "signedEmail", true, fulcio, "subjectEmail") &&
-           copy_data(s, from, "rekorKeyData", true, s->out, "rekorPublicKeyData");
+    if (!get_object(s, root, "fulcioCAWithRekor", &from))
+        return false;
+    s->path = ROOT_PATH ".fulcioCAWithRekor";
+    if (!get_object(s, from, "fulcioSubject", &subject) ||
+        !copy_data(s, from, "fulcioCAData", true, fulcio, "caData"))
+        return false;
+    s->path = ROOT_PATH ".fulcioCAWithRekor.fulcioSubject";
+    if (!copy_text(s, subject, "oidcIssuer", true, fulcio, "oidcIssuer") ||
+        !copy_text(s, subject, "signedEmail", true, fulcio, "subjectEmail"))
+        return false;
+    s->path = ROOT_PATH ".fulcioCAWithRekor";
+    return copy_data(s, from, "rekorKeyData", true, s->out, "rekorPublicKeyData");
 }
 
 static bool add_pki(struct signer *s, const json_t *root)
@@ -109,17 +124,21 @@ static bool add_pki(struct signer *s, const json_t *root)
     json_t *subject;
 
     json_object_set_new(s->out, "pki", pki);
-    if (!get_object(s, root, "pki", &from) ||
-        !get_object(s, from, "pkiCertificateSubject", &subject))
+    if (!get_object(s, root, "pki", &from))
         return false;
-    if (!copy_data(s, from, "caRootsData", true, pki, "caRootsData") ||
-        !copy_data(s, from, "caIntermediatesData", false, pki, "caIntermediatesData") ||
-        !copy_text(s, subject, "email", false, pki, "subjectEmail") ||
+    s->path = ROOT_PATH ".pki";
+    if (!get_object(s, from, "pkiCertificateSubject", &subject) ||
+        !copy_data(s, from, "caRootsData", true, pki, "caRootsData") ||
+        !copy_data(s, from, "caIntermediatesData", false, pki, "caIntermediatesData"))
+        return false;
+    s->path = ROOT_PATH ".pki.pkiCertificateSubject";
+    if (!copy_text(s, subject, "email", false, pki, "subjectEmail") ||
         !copy_text(s, subject, "hostname", false, pki, "subjectHostname"))
         return false;
     if (json_object_get(pki, "subjectEmail") || json_object_get(pki, "subjectHostname"))
         return true;
-    return reject(s, "spec.policy.rootOfTrust.pki.pkiCertificateSubject", NULL,
+    s->path = ROOT_PATH ".pki";
+    return reject(s, "pkiCertificateSubject", NULL,
                   "name the email or the hostname of the signer's certificate",
                   "one of email and hostname is required");
 }
@@ -129,19 +148,21 @@ static bool add_root(struct signer *s, const json_t *policy)
     json_t *root;
     const char *type;
 
-    if (!get_object(s, policy, "rootOfTrust", &root) || !get_string(s, root, "policyType", &type))
+    if (!get_object(s, policy, "rootOfTrust", &root))
+        return false;
+    s->path = ROOT_PATH;
+    if (!get_string(s, root, "policyType", &type))
         return false;
     if (strcmp(type, "PublicKey") == 0)
         return add_public_key(s, root);
     if (strcmp(type, "FulcioCAWithRekor") == 0)
         return add_fulcio(s, root);
     if (!s->generation->knows_pki)
-        return reject(s, "spec.policy.rootOfTrust.policyType", type, NULL,
+        return reject(s, "policyType", type, NULL,
                       "policyType is PublicKey or FulcioCAWithRekor in this generation");
     if (strcmp(type, "PKI") == 0)
         return add_pki(s, root);
-    return reject(s, "spec.policy.rootOfTrust.policyType", type, NULL,
-                  "policyType is PublicKey, FulcioCAWithRekor or PKI");
+    return reject(s, "policyType", type, NULL, "policyType is PublicKey, FulcioCAWithRekor or PKI");
 }
 
 static bool add_exact_repository(struct signer *s, const json_t *from, json_t *identity)
@@ -149,12 +170,13 @@ static bool add_exact_repository(struct signer *s, const json_t *from, json_t *i
     json_t *exact;
     const char *repository;
 
-    if (!get_object(s, from, "exactRepository", &exact) ||
-        !get_string(s, exact, "repository", &repository))
+    if (!get_object(s, from, "exactRepository", &exact))
+        return false;
+    s->path = IDENTITY_PATH ".exactRepository";
+    if (!get_string(s, exact, "repository", &repository))
         return false;
     if (!icsp_reference_is_any(mir_span_of(repository)))
-        return reject(s, "spec.policy.signedIdentity.exactRepository.repository", repository, NULL,
-                      "not an image repository");
+        return reject(s, "repository", repository, NULL, "not an image repository");
     json_object_set_new(identity, "type", json_string("exactRepository"));
     json_object_set_new(identity, "dockerRepository", json_string(repository));
     return true;
@@ -166,15 +188,17 @@ static bool add_remap(struct signer *s, const json_t *from, json_t *identity)
     const char *prefix;
     const char *signed_prefix;
 
-    if (!get_object(s, from, "remapIdentity", &remap) || !get_string(s, remap, "prefix", &prefix) ||
+    if (!get_object(s, from, "remapIdentity", &remap))
+        return false;
+    s->path = IDENTITY_PATH ".remapIdentity";
+    if (!get_string(s, remap, "prefix", &prefix) ||
         !get_string(s, remap, "signedPrefix", &signed_prefix))
         return false;
     if (!icsp_scope_is_mirror(mir_span_of(prefix)))
-        return reject(s, "spec.policy.signedIdentity.remapIdentity.prefix", prefix, NULL,
-                      "must be host[:port] or host[:port]/path");
+        return reject(s, "prefix", prefix, NULL, "must be host[:port] or host[:port]/path");
     if (!icsp_scope_is_mirror(mir_span_of(signed_prefix)))
-        return reject(s, "spec.policy.signedIdentity.remapIdentity.signedPrefix", signed_prefix,
-                      NULL, "must be host[:port] or host[:port]/path");
+        return reject(s, "signedPrefix", signed_prefix, NULL,
+                      "must be host[:port] or host[:port]/path");
     json_object_set_new(identity, "type", json_string("remapIdentity"));
     json_object_set_new(identity, "prefix", json_string(prefix));
     json_object_set_new(identity, "signedPrefix", json_string(signed_prefix));
@@ -188,8 +212,11 @@ static bool add_identity(struct signer *s, const json_t *policy)
     const char *match;
 
     json_object_set_new(s->out, "signedIdentity", identity);
-    if (!get_object(s, policy, "signedIdentity", &from) ||
-        !get_string(s, from, "matchPolicy", &match))
+    s->path = "spec.policy";
+    if (!get_object(s, policy, "signedIdentity", &from))
+        return false;
+    s->path = IDENTITY_PATH;
+    if (!get_string(s, from, "matchPolicy", &match))
         return false;
     if (!*match && (!from || s->generation->empty_identity_is_default))
         match = "MatchRepoDigestOrExact";
@@ -201,7 +228,7 @@ static bool add_identity(struct signer *s, const json_t *policy)
         return add_exact_repository(s, from, identity);
     if (strcmp(match, "RemapIdentity") == 0)
         return add_remap(s, from, identity);
-    return reject(s, "spec.policy.signedIdentity.matchPolicy", match, NULL,
+    return reject(s, "matchPolicy", match, NULL,
                   "matchPolicy is MatchRepoDigestOrExact, MatchRepository, ExactRepository or "
                   "RemapIdentity");
 }
@@ -215,7 +242,8 @@ bool icsp_signature_requirement(const struct icsp_generation *generation,
                        .policy = policy,
                        .findings = findings,
                        .err = err,
-                       .out = requirement};
+                       .out = requirement,
+                       .path = "spec.policy"};
 
     json_object_set_new(requirement, "type", json_string("sigstoreSigned"));
     if (!add_root(&s, policy->policy) || !add_identity(&s, policy->policy))

@@ -31,7 +31,7 @@ static void add_name(struct sigstore *s, struct mir_span name)
 
 static bool reject_scope(struct sigstore *s, const char *scope, const char *text)
 {
-    struct icsp_place place = {.field = "spec.scopes", .value = scope};
+    struct icsp_place place = {.field = "spec.scopes", .value = scope, .rule = "mirror-rewriting"};
 
     return icsp_reject(s->findings, s->err, MIR_E_FORMAT, place,
                        "give the mirror a path, or name a scope that does not cross a wildcard "

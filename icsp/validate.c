@@ -23,12 +23,13 @@ static bool is_entry(enum icsp_entry_rule rule, struct mir_span entry)
     return false;
 }
 
-bool icsp_check_list(const struct icsp_generation *generation, const char *object,
+bool icsp_check_list(const struct icsp_generation *generation, const struct icsp_origin *object,
                      const char *field, const struct icsp_list *list,
                      struct icsp_findings *findings, struct mir_error *err)
 {
     for (size_t i = 0; i < list->count; i++) {
-        struct icsp_place place = {.object = object, .field = field, .value = list->items[i]};
+        struct icsp_place place = {
+            .object = object, .field = field, .value = list->items[i], .rule = "list-entry"};
 
         if (is_entry(generation->entry_rule, mir_span_of(list->items[i])))
             continue;
@@ -41,11 +42,11 @@ bool icsp_check_list(const struct icsp_generation *generation, const char *objec
 }
 
 static bool reject_set(const struct icsp_set *set, const char *member, const char *value,
-                       struct icsp_findings *findings, struct mir_error *err, enum mir_code code,
-                       const char *hint, const char *text)
+                       const char *rule, struct icsp_findings *findings, struct mir_error *err,
+                       enum mir_code code, const char *hint, const char *text)
 {
     auto_free char *field = mir_format("%s[%zu].%s", set->field, set->index, member);
-    struct icsp_place place = {.object = set->object, .field = field, .value = value};
+    struct icsp_place place = {.object = set->object, .field = field, .value = value, .rule = rule};
 
     return icsp_reject(findings, err, code, place, hint, "%s", text);
 }
@@ -106,10 +107,11 @@ static bool check_mirrors(const struct icsp_generation *generation, const struct
         struct complaint wrong = complain(generation->location_rule, mirror, false);
 
         if (wrong.text)
-            return reject_set(set, "mirrors", mirror, findings, err, MIR_E_FORMAT, wrong.hint,
-                              wrong.text);
+            return reject_set(set, "mirrors", mirror, "mirror-format", findings, err, MIR_E_FORMAT,
+                              wrong.hint, wrong.text);
         if (set->never && strcmp(mirror, set->source) == 0)
-            return reject_set(set, "mirrors", mirror, findings, err, MIR_E_CONFLICT,
+            return reject_set(set, "mirrors", mirror, "never-and-source", findings, err,
+                              MIR_E_CONFLICT,
                               "take the source out of its mirrors, or allow contacting it",
                               "the source is one of the mirrors, and mirrorSourcePolicy is "
                               "NeverContactSource");
@@ -125,13 +127,14 @@ static bool check_set(const struct icsp_generation *generation, const struct ics
     struct complaint wrong = complain(generation->location_rule, set->source, true);
 
     if (wrong.text)
-        return reject_set(set, "source", set->source, findings, err, MIR_E_FORMAT, wrong.hint,
-                          wrong.text);
+        return reject_set(set, "source", set->source, "source-format", findings, err, MIR_E_FORMAT,
+                          wrong.hint, wrong.text);
     if (first && first->never != set->never) {
         auto_free char *text = mir_format(
-            "another mirrorSourcePolicy is given for the same source in %s", first->object);
+            "another mirrorSourcePolicy is given for the same source in %s", first->object->name);
 
-        return reject_set(set, "source", set->source, findings, err, MIR_E_CONFLICT,
+        return reject_set(set, "source", set->source, "policy-conflict", findings, err,
+                          MIR_E_CONFLICT,
                           "give all sets of one source the same policy; an "
                           "ImageContentSourcePolicy always allows contacting the source",
                           text);

@@ -34,6 +34,10 @@ struct emit_output {
 MIR_MUST_CHECK bool emit_findings(struct cli *cli, const struct icsp_findings *findings,
                                   bool strict, struct mir_error *err);
 
+/** Print all of them, errors too, to standard output as one JSON object. strict: as above. */
+MIR_MUST_CHECK bool emit_findings_json(const struct icsp_findings *findings, bool strict,
+                                       struct mir_error *err);
+
 /* Named texts that are written together. */
 struct emit_files {
     struct icsp_file *items;

@@ -17,6 +17,7 @@ enum {
     OPT_OCP,
     OPT_ONLY,
     OPT_STRICT,
+    OPT_JSON,
 };
 
 static const struct cli_option options[] = {
@@ -31,6 +32,10 @@ static const struct cli_option options[] = {
     {"only", 0, "FILE", "print this file alone, as it is: registries.conf, policy.json, ...",
      OPT_ONLY},
     {"strict", 0, NULL, "fail, and write nothing, where there is a warning", OPT_STRICT},
+    {"json", 0, NULL,
+     "print what is wrong as JSON to standard output (instead of the files; those are written with "
+     "--output-dir)",
+     OPT_JSON},
 };
 
 struct arguments {
@@ -38,6 +43,7 @@ struct arguments {
     size_t count, capacity;
     struct icsp_options compile;
     struct emit_output output;
+    bool json; /* findings go to standard output */
 };
 
 static bool take_argument(struct cli *cli, struct arguments *args, int id, const char *value,
@@ -57,6 +63,8 @@ static bool take_argument(struct cli *cli, struct arguments *args, int id, const
         return true;
     case OPT_STRICT:
         return cli_bool("strict", value, &args->output.strict, err);
+    case OPT_JSON:
+        return cli_bool("json", value, &args->json, err);
     default:
         break;
     }
@@ -82,6 +90,8 @@ static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, st
         return cli_usage(cli, err, "name the files or folders that hold the objects");
     if (args->output.dir && args->output.only)
         return cli_usage(cli, err, "--only prints one file, --output-dir writes all");
+    if (args->json && args->output.only)
+        return cli_usage(cli, err, "--only prints one file, --json what is wrong");
     *go = true;
     return true;
 }
@@ -96,9 +106,13 @@ static bool add_file(struct icsp_objects *objects, const char *path, struct icsp
     auto_json *documents = NULL;
     size_t len;
 
-    return mir_file_read(path, INPUT_MAX, &text, &len, err) &&
-           mir_yaml_parse(mir_span(text, len), name, &documents, err) &&
-           icsp_objects_add(objects, documents, name, findings, err);
+    if (!mir_file_read(path, INPUT_MAX, &text, &len, err) ||
+        !mir_yaml_parse_lines(mir_span(text, len), name, icsp_objects_lines(objects), &documents,
+                              err)) {
+        icsp_findings_add_error(findings, name, err);
+        return false;
+    }
+    return icsp_objects_add(objects, documents, name, findings, err);
 }
 
 static bool is_object_file(const char *name)
@@ -185,6 +199,22 @@ static bool compile(struct arguments *args, struct icsp_files *files,
     return ok;
 }
 
+/* Every failure is among the findings, whoever found it. */
+static void complete_findings(struct icsp_findings *findings, const struct mir_error *err)
+{
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->items[i].severity == ICSP_ERROR)
+            return;
+    icsp_findings_add_error(findings, NULL, err);
+}
+
+static bool report(struct cli *cli, const struct arguments *args,
+                   const struct icsp_findings *findings, bool strict, struct mir_error *err)
+{
+    return args->json ? emit_findings_json(findings, strict, err)
+                      : emit_findings(cli, findings, strict, err);
+}
+
 static bool node_config(struct cli *cli, struct arguments *args, struct mir_error *err)
 {
     auto_files node = {0};
@@ -192,8 +222,12 @@ static bool node_config(struct cli *cli, struct arguments *args, struct mir_erro
     auto_findings findings = {0};
     bool ok = compile(args, &node, &findings, err);
 
-    if (!emit_findings(cli, &findings, ok && args->output.strict, err) || !ok)
+    if (!ok)
+        complete_findings(&findings, err);
+    if (!report(cli, args, &findings, ok && args->output.strict, err) || !ok)
         return false;
+    if (args->json && !args->output.dir)
+        return true;
     for (size_t i = 0; i < node.count; i++)
         emit_files_add(&files, node.items[i].path, mir_span(node.items[i].data, node.items[i].len));
     return emit_write(&files, &args->output, err);

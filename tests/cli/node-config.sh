@@ -73,7 +73,8 @@ expect_contains "$err" 'no release image is known' --release-image
 expect_contains "$out" 'location = "quay.io"'
 digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 expect_status 0 mirror node-config --release-image "quay.io/okd/scos-release@$digest" blocked.json
-expect_contains "$err" "warning: Image cluster (blocked.json): $(:)" 'not blocked'
+expect_line "$err" 'warning: blocked.json:2: Image/cluster: spec.registrySources.blockedRegistries\[0\]: "quay.io": not blocked: .*'
+expect_line "$err" 'hint: mirror the payload by digest .*'
 expect_lacks "$out" 'location = "quay.io"'
 expect_contains "$out" 'location = "b.io"'
 expect_status 1 mirror node-config --release-image okd:latest blocked.json
@@ -117,9 +118,9 @@ wrong none.yaml none.yaml
 mkdir empty
 wrong 'empty holds no' empty
 sed 's/i.io/"*.i.io:5000"/' image.yaml >entry.yaml
-wrong 'Image cluster (entry.yaml): spec.registrySources.insecureRegistries: "*.i.io:5000": ' entry.yaml
+wrong 'mirror: entry.yaml:7: Image/cluster: spec.registrySources.insecureRegistries[0]: "*.i.io:5000": ' entry.yaml
 expect_contains "$err" 'hint: '
-wrong 'given twice, first as Image cluster (image.yaml)' image.yaml blocked.json
+wrong 'given twice, first in image.yaml' image.yaml blocked.json
 
 expect_status 2 mirror node-config --only x --output-dir y image.yaml
 expect_status 2 mirror node-config

@@ -25,7 +25,8 @@ static bool compile(const char *yaml, struct icsp_files *files, struct mir_error
     struct icsp_objects *objects = icsp_objects_new();
     auto_findings findings = {0};
     auto_json *documents = NULL;
-    bool ok = mir_yaml_parse(mir_span_of(yaml), "t", &documents, err) &&
+    bool ok = mir_yaml_parse_lines(mir_span_of(yaml), "t", icsp_objects_lines(objects), &documents,
+                                   err) &&
               icsp_objects_add(objects, documents, "t", &findings, err) &&
               icsp_compile(objects, NULL, files, &findings, err);
 
@@ -101,7 +102,7 @@ static void certs_d_refuses_keys_that_leave_the_folder(void **state)
         if (compile(yaml, &files, &err))
             fail_msg("%s: was taken", keys[i]);
         assert_int_equal(err.code, MIR_E_FORMAT);
-        assert_non_null(strstr(err.text, "ConfigMap openshift-config/ca (t): data: "));
+        assert_non_null(strstr(err.text, "t:6: ConfigMap/openshift-config/ca: data[\""));
     }
 }
 
@@ -112,7 +113,7 @@ static void certs_d_refuses_binary_that_is_not_base64(void **state)
 
     (void)state;
     assert_false(compile(IMAGE MAP "binaryData: {a.io: 'not base64'}\n", &files, &err));
-    assert_non_null(strstr(err.text, "not valid base64"));
+    assert_non_null(strstr(err.text, ": binaryData[\"a.io\"]: not valid base64"));
 }
 
 int main(void)

@@ -55,7 +55,7 @@ static void check_row(const struct row *row)
 {
     auto_free char *blocked = mir_strdup(row->blocked);
     auto_free char *allowed = mir_strdup(row->allowed);
-    struct icsp_image_spec image = {.object = "Image cluster"};
+    struct icsp_image_spec image = {0};
     struct icsp_set set = {.source = "quay.io/okd"};
     const struct icsp_set *sets[] = {&set};
     struct mir_error err = MIR_ERROR_INIT;
@@ -118,7 +118,7 @@ static void guard_rejects_a_release_image_that_is_not_canonical(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
-        struct icsp_image_spec image = {.object = "Image cluster"};
+        struct icsp_image_spec image = {0};
         struct icsp_merged digest = {0};
         struct mir_error err = MIR_ERROR_INIT;
         auto_guarded guarded = {0};

@@ -22,7 +22,8 @@ static bool take_in(const char *yaml, struct icsp_findings *findings, struct mir
 {
     struct icsp_objects *objects = icsp_objects_new();
     auto_json *documents = NULL;
-    bool ok = mir_yaml_parse(mir_span_of(yaml), "t", &documents, err) &&
+    bool ok = mir_yaml_parse_lines(mir_span_of(yaml), "t", icsp_objects_lines(objects), &documents,
+                                   err) &&
               icsp_objects_add(objects, documents, "t", findings, err);
 
     icsp_objects_free(objects);
@@ -37,15 +38,15 @@ static void objects_refuse_fields_of_the_wrong_type(void **state)
     static const struct {
         const char *label, *yaml, *text;
     } rows[] = {
-        {"a scalar", "just text", "t: document: must be an object"},
-        {"no kind", "apiVersion: v1", "t: an object without kind"},
-        {"no version", "kind: Image", "t: an object without apiVersion"},
-        {"kind that is a number", "kind: 5\napiVersion: v1", "t: kind: must be a string"},
+        {"a scalar", "just text", "t:1: document: must be an object"},
+        {"no kind", "apiVersion: v1", "t:1: an object without kind"},
+        {"no version", "kind: Image", "t:1: an object without apiVersion"},
+        {"kind that is a number", "kind: 5\napiVersion: v1", "t:1: kind: must be a string"},
         {"name that is a number", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 5}",
-         "t: metadata.name: must be a"},
+         "t:3: metadata.name: must be a"},
         {"metadata that is a list", "apiVersion: v1\nkind: ConfigMap\nmetadata: []",
-         "t: metadata: must be an object"},
-        {"spec that is a list", IMAGE "[]", "Image cluster (t): spec: must be an object"},
+         "t:3: metadata: must be an object"},
+        {"spec that is a list", IMAGE "[]", "t:4: Image/cluster: spec: must be an object"},
         {"list that is a string", IMAGE "{registrySources: {blockedRegistries: a.io}}",
          "spec.registrySources.blockedRegistries: must be a list of strings"},
         {"entry that is a word of YAML", IMAGE "{registrySources: {blockedRegistries: [a, no]}}",
@@ -64,7 +65,7 @@ static void objects_refuse_fields_of_the_wrong_type(void **state)
         {"data that is no text", "apiVersion: v1\nkind: ConfigMap\ndata: {a: 5}",
          "data[\"a\"]: must be a string"},
         {"items that are an object", "apiVersion: v1\nkind: List\nitems: {}",
-         "t: items: must be a list"},
+         "t:3: items: must be a list"},
         {"Lists without end",
          "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, items: [{apiVersion: "
          "v1, kind: List, items: [{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: "

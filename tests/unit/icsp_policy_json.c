@@ -134,7 +134,7 @@ struct signature_row {
 static bool make(const char *policy_text_json, json_t **out, struct mir_error *err)
 {
     auto_json *tree = json_loads(policy_text_json, 0, NULL);
-    struct icsp_signature_policy policy = {.object = "ClusterImagePolicy p", .policy = tree};
+    struct icsp_signature_policy policy = {.policy = tree};
     auto_findings findings = {0};
 
     assert_non_null(tree);
@@ -187,28 +187,31 @@ static void signature_makes_one_requirement(void **state)
 static void signature_refuses(void **state)
 {
     static const struct signature_row rows[] = {
-        {"no type", "{}", "policyType is"},
+        {"no type", "{}", "spec.policy.rootOfTrust.policyType: \"\": policyType is"},
         {"unknown type", "{\"rootOfTrust\":{\"policyType\":\"Trust\"}}", "\"Trust\""},
-        {"type of another type", "{\"rootOfTrust\":{\"policyType\":5}}", "must be a string"},
-        {"root that is a list", "{\"rootOfTrust\":[]}", "must be an object"},
+        {"type of another type", "{\"rootOfTrust\":{\"policyType\":5}}",
+         "rootOfTrust.policyType: must be a string"},
+        {"root that is a list", "{\"rootOfTrust\":[]}",
+         "spec.policy.rootOfTrust: must be an object"},
         {"not base64",
          "{\"rootOfTrust\":{\"policyType\":\"PublicKey\",\"publicKey\":{\"keyData\":\"a b\"}}}",
-         "not valid base64"},
+         "spec.policy.rootOfTrust.publicKey.keyData: not valid base64"},
         {"no subject",
          "{\"rootOfTrust\":{\"policyType\":\"PKI\",\"pki\":{\"caRootsData\":\"YQ==\"}}}",
-         "one of email and hostname is required"},
+         "spec.policy.rootOfTrust.pki.pkiCertificateSubject: one of email and hostname is "
+         "required"},
         {"match policy",
          "{\"rootOfTrust\":{\"policyType\":\"PublicKey\"},\"signedIdentity\":{\"matchPolicy\":"
          "\"Exact\"}}",
-         "\"Exact\""},
+         "spec.policy.signedIdentity.matchPolicy: \"Exact\""},
         {"exact repository",
          "{\"rootOfTrust\":{\"policyType\":\"PublicKey\"},\"signedIdentity\":{\"matchPolicy\":"
          "\"ExactRepository\",\"exactRepository\":{\"repository\":\"A\"}}}",
-         "not an image repository"},
+         "spec.policy.signedIdentity.exactRepository.repository: \"A\": not an image repository"},
         {"remap",
          "{\"rootOfTrust\":{\"policyType\":\"PublicKey\"},\"signedIdentity\":{\"matchPolicy\":"
          "\"RemapIdentity\",\"remapIdentity\":{\"prefix\":\"a.io/X\",\"signedPrefix\":\"b\"}}}",
-         "\"a.io/X\""},
+         "spec.policy.signedIdentity.remapIdentity.prefix: \"a.io/X\""},
     };
 
     (void)state;
@@ -218,8 +221,7 @@ static void signature_refuses(void **state)
 
         if (make(rows[i].policy, &requirement, &err))
             fail_msg("%s: was taken", rows[i].label);
-        if (!strstr(err.text, rows[i].requirement) ||
-            !mir_starts_with(err.text, "ClusterImagePolicy p: "))
+        if (!strstr(err.text, rows[i].requirement) || !mir_starts_with(err.text, "spec.policy"))
             fail_msg("%s: %s", rows[i].label, err.text);
     }
 }
