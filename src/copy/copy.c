@@ -26,6 +26,7 @@ bool copy_new(const struct copy_options *options, const char *destination, struc
     copy->images_by_key = mir_map_new();
     copy_graph_init(&copy->graph);
     copy_queue_init(&copy->queue);
+    copy_breaker_init(&copy->breaker);
     (void)pthread_mutex_init(&copy->lock, NULL);
     if (destination &&
         !copy_place_parse(mir_span_of(destination), false, &copy->destination, err)) {
@@ -86,6 +87,7 @@ void copy_free(struct copy *copy)
     mir_map_free(copy->images_by_key);
     copy_graph_release(&copy->graph);
     copy_queue_release(&copy->queue);
+    copy_breaker_release(&copy->breaker);
     (void)pthread_mutex_destroy(&copy->lock);
     copy_place_release(&copy->destination);
     free(copy);

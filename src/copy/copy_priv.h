@@ -4,6 +4,7 @@
 #ifndef COPY_COPY_PRIV_H
 #define COPY_COPY_PRIV_H
 
+#include "copy/breaker.h"
 #include "copy/copy.h"
 #include "copy/graph.h"
 #include "copy/queue.h"
@@ -98,6 +99,7 @@ struct copy {
     struct bundle_reader *standing; /* what stands under the destination's name, or NULL */
 
     struct copy_queue queue;
+    struct copy_breaker breaker;
     pthread_mutex_t lock; /* tasks' run-time fields, image errors while workers run */
     atomic_uint_least64_t moved;
     struct copy_progress own_progress; /* used when the caller passed none */

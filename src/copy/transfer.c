@@ -56,9 +56,15 @@ static bool read_from_layout(struct bundle_reader *reader, const char *reference
 bool copy_read_manifest(struct copy_worker *worker, const struct copy_origin *origin,
                         const char *reference, struct reg_manifest *out, struct mir_error *err)
 {
+    struct copy_breaker *breaker = &worker->copy->breaker;
+    bool ok;
+
     if (origin->reader)
         return read_from_layout(origin->reader, reference, out, err);
-    return reg_manifest_get(worker->source, &origin->repo, reference, out, err);
+    ok = copy_breaker_may_try(breaker, origin->repo.host, NULL, err) &&
+         reg_manifest_get(worker->source, &origin->repo, reference, out, err);
+    copy_breaker_note(breaker, origin->repo.host, NULL, err);
+    return ok;
 }
 
 /* ---- into a layout ---- */
@@ -286,15 +292,22 @@ static bool to_registry(struct copy_worker *worker, struct copy_task *task, stru
     return manifest_to_registry(worker, task, err);
 }
 
+static bool bring(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
+{
+    return worker->copy->writer ? to_layout(worker, task, err) : to_registry(worker, task, err);
+}
+
 bool copy_transfer(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
 {
-    const char *what = task->kind == COPY_TASK_BLOB ? "blob" : "manifest";
-    const char *digest =
-        task->kind == COPY_TASK_BLOB ? task->blob->digest.text : task->manifest->digest.text;
+    bool is_blob = task->kind == COPY_TASK_BLOB;
+    const char *digest = is_blob ? task->blob->digest.text : task->manifest->digest.text;
+    const char *source = is_blob ? task->blob->origin->repo.host : NULL;
+    struct copy_breaker *breaker = &worker->copy->breaker;
     bool ok;
 
     if (mir_is_cancelled(worker->copy->options.cancel))
         return mir_fail(err, MIR_E_CANCELLED, "stopped");
-    ok = worker->copy->writer ? to_layout(worker, task, err) : to_registry(worker, task, err);
-    return ok || mir_context(err, "%s %s", what, digest);
+    ok = copy_breaker_may_try(breaker, source, task->repo.host, err) && bring(worker, task, err);
+    copy_breaker_note(breaker, source, task->repo.host, err);
+    return ok || mir_context(err, "%s %s", is_blob ? "blob" : "manifest", digest);
 }

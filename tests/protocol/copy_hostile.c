@@ -542,6 +542,33 @@ static void copy_keeps_what_is_complete_and_says_what_is_not(void **state)
     expect_whole_bundle(scene);
 }
 
+static void copy_gives_up_on_a_way_that_is_down(void **state)
+{
+    static const struct server_reply dead[] = {{.fault = SERVER_FAULT_SILENCE}};
+    struct scene *scene = *state;
+    struct copy_options options = {
+        .jobs = 1, .clock = &scene->clock.clock, .source = {.retry_times = 1}};
+    auto_free char *destination = mir_format("bundle:%s", scene->bundle);
+    struct copy_result result;
+
+    scene->server = server_start(dead, 1);
+    assert_true(copy_new(&options, destination, &scene->copy, &scene->err));
+    for (int i = 0; i < 40; i++) {
+        auto_free char *source =
+            mir_format("docker://%s/ns/app-%d:1", server_host(scene->server), i);
+
+        assert_true(copy_add(scene->copy, source, NULL, false, &scene->err));
+    }
+    assert_true(copy_plan(scene->copy, &scene->err));
+    assert_false(copy_run(scene->copy, &scene->err));
+    copy_get_result(scene->copy, 39, &result);
+    assert_int_equal(result.error->code, MIR_E_NETWORK);
+    assert_non_null(strstr(result.error->text, "not tried, after 16 failures in a row: "));
+    /* Each of the 16 was tried twice; the rest cost nothing. */
+    assert_int_equal(server_count(scene->server, "GET", NULL), 32);
+    expect_nothing_written(scene, "down");
+}
+
 #define SCENE(name) cmocka_unit_test_setup_teardown(name, scene_new, scene_free)
 
 int main(void)
@@ -567,6 +594,7 @@ int main(void)
         SCENE(copy_follows_a_redirect_without_credentials),
         SCENE(copy_stops_at_once_and_leaves_nothing),
         SCENE(copy_keeps_what_is_complete_and_says_what_is_not),
+        SCENE(copy_gives_up_on_a_way_that_is_down),
     };
     struct mir_error err = MIR_ERROR_INIT;
     int failed;
