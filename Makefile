@@ -250,6 +250,9 @@ deps: ## install what is missing (apt, dnf); needs root
 demo: ## the main job, end to end, on this machine
 	$(Q)examples/demo.sh
 
+bench: all $(TEST_TOOLS) ## measure, and print; no part of check
+	$(Q)for b in tests/bench/*; do MIRROR=$(O)/mirror TOOLS=$(O)/tests/lib/tools "$$b" || exit 1; done
+
 compdb: ## compile_commands.json
 	$(Q)$(MAKE) --no-print-directory -Bn V=1 $(SOURCES:%.c=$(O)/obj/%.o) | tests/lint/compdb > compile_commands.json
 dist: ## a source archive of HEAD
