@@ -25,9 +25,6 @@
 #define PATH_SIGSTORE   "etc/containers/registries.d/sigstore-registries.yaml"
 #define PATH_SEARCH     "etc/containers/registries.conf.d/01-image-searchRegistries.conf"
 
-static const char base_registries[] =
-    "unqualified-search-registries = ['registry.access.redhat.com', 'docker.io']\n";
-
 /* An ImagePolicy's share: its scopes that no ClusterImagePolicy takes. */
 struct local_policy {
     const struct icsp_signature_policy *object;
@@ -37,6 +34,7 @@ struct local_policy {
 
 struct compilation {
     const struct icsp_generation *generation;
+    struct icsp_base_file base_registries, base_policy;
     const struct icsp_objects *objects; /* those that the generation knows */
     struct icsp_findings *findings;
     struct mir_error *err;
@@ -89,6 +87,24 @@ static void collect_sets(struct compilation *c)
     c->digest_count = objects->idms.count + objects->icsp.count;
     icsp_merge(c->sets, c->digest_count, &c->digest);
     icsp_merge(c->sets + c->digest_count, c->set_count - c->digest_count, &c->tag);
+}
+
+/* ---- the base files ---- */
+
+static bool read_base(struct compilation *c, const struct icsp_options *options)
+{
+    c->base_registries = options && options->base_registries
+                             ? *options->base_registries
+                             : (struct icsp_base_file){.name = PATH_REGISTRIES,
+                                                       .text = mir_span_of(icsp_base_registries)};
+    c->base_policy =
+        options && options->base_policy
+            ? *options->base_policy
+            : (struct icsp_base_file){.name = PATH_POLICY, .text = mir_span_of(icsp_base_policy)};
+    icsp_registries_init(&c->registries, c->generation);
+    return icsp_registries_read(&c->registries, c->base_registries.text, c->base_registries.name,
+                                c->findings, c->err) &&
+           icsp_policy_read(c->base_policy.text, c->base_policy.name, &c->policy, c->err);
 }
 
 /* ---- step 1: the release guard ---- */
@@ -208,7 +224,7 @@ static bool registries(struct compilation *c)
     c->has_registries = objects->image.insecure.given || c->guarded.blocked.count > 0 ||
                         objects->icsp.objects + objects->idms.objects + objects->itms.objects > 0;
     if (!c->has_registries) {
-        icsp_files_set_base(&c->files, PATH_REGISTRIES, mir_span_of(base_registries));
+        icsp_files_set_base(&c->files, PATH_REGISTRIES, c->base_registries.text);
         return true;
     }
     if (!icsp_check_list(c->generation, objects->image.object, ICSP_FIELD_INSECURE,
@@ -314,7 +330,7 @@ static bool write_policy(struct compilation *c)
 
     mir_buf_init(&bytes, ICSP_FILE_MAX);
     if (!has_policy_lists(c) && c->cluster_scopes.count == 0) {
-        icsp_files_set_base(&c->files, PATH_POLICY, mir_span_of(icsp_base_policy));
+        icsp_files_set_base(&c->files, PATH_POLICY, c->base_policy.text);
         return true;
     }
     icsp_policy_build(c->policy, &input);
@@ -324,7 +340,6 @@ static bool write_policy(struct compilation *c)
 
 static bool policy(struct compilation *c)
 {
-    c->policy = icsp_policy_base();
     if ((has_policy_lists(c) || c->scopes.count > 0) && !check_policy(c))
         return false;
     return write_policy(c);
@@ -411,10 +426,10 @@ bool icsp_compile(const struct icsp_objects *objects, const struct icsp_options 
     auto_compilation c = {
         .generation = generation, .objects = &known, .findings = findings, .err = err};
 
-    icsp_registries_init_base(&c.registries, generation);
     collect_sets(&c);
-    if (!guard(&c, options) || !signatures(&c) || !registries(&c) || !policy(&c) || !sigstore(&c) ||
-        !namespace_policies(&c) || !search(&c) || !icsp_certs(&known, &c.files, findings, err))
+    if (!read_base(&c, options) || !guard(&c, options) || !signatures(&c) || !registries(&c) ||
+        !policy(&c) || !sigstore(&c) || !namespace_policies(&c) || !search(&c) ||
+        !icsp_certs(&known, &c.files, findings, err))
         return false;
     icsp_lint(&known, &c.guarded, c.has_registries ? &c.registries : NULL, findings);
     icsp_files_sort(&c.files);

@@ -36,7 +36,8 @@ struct icsp_objects;
 struct icsp_objects *icsp_objects_new(void);
 void icsp_objects_free(struct icsp_objects *objects);
 
-/** The table for mir_yaml_parse_lines(): documents read with it have lines in messages. Borrowed. */
+/** The table for mir_yaml_parse_lines(): documents read with it have lines in messages. Borrowed.
+ */
 struct mir_lines *icsp_objects_lines(struct icsp_objects *objects);
 
 /**
@@ -83,16 +84,24 @@ const struct icsp_generation *icsp_generation_find(const char *name);
 const char *icsp_generation_name(size_t index);
 const char *icsp_generation_releases(size_t index);
 
+/* A file that every node has, when it is not the usual one. Both are borrowed. */
+struct icsp_base_file {
+    const char *name; /* for messages */
+    struct mir_span text;
+};
+
 struct icsp_options {
     const char *release_image; /* instead of a ClusterVersion; NULL: take the ClusterVersion's. With
                                   neither, the release guard is left out, with a note */
-    const struct icsp_generation *generation; /* NULL: "current" */
+    const struct icsp_generation *generation;     /* NULL: "current" */
+    const struct icsp_base_file *base_registries; /* registries.conf, version 2; NULL: the usual */
+    const struct icsp_base_file *base_policy;     /* policy.json; NULL: the usual */
 };
 
 /**
  * Compile. Without an Image object, one with an empty spec is meant, as every cluster has one.
  *
- * files     written only on success.
+ * files     written only on success. A base file that nothing changes is handed out as it is.
  * findings  notes and warnings are appended, and the error too.
  * err       what MCO rejects: MIR_E_FORMAT or MIR_E_CONFLICT with object, field, value and rule,
  * and a hint with the way out.

@@ -25,8 +25,12 @@ struct icsp_policy_input {
     size_t signature_count;
 };
 
-/** base as a tree; the caller owns it. */
+/** That file as a tree; the caller owns it. */
 json_t *icsp_policy_base(void);
+/** A file given in its stead, as the operator would write it again; the caller owns *out. err:
+ * "NAME:LINE: ...", for what is no JSON or has not the shape of a policy. */
+MIR_MUST_CHECK bool icsp_policy_read(struct mir_span text, const char *name, json_t **out,
+                                     struct mir_error *err);
 /** Change policy by the lists and requirements: transports docker and atomic are replaced. */
 void icsp_policy_build(json_t *policy, const struct icsp_policy_input *input);
 /** Append one requirement to a scope of transports docker and atomic, making what is missing. */

@@ -14,22 +14,25 @@
 void icsp_registries_init(struct icsp_registries *registries,
                           const struct icsp_generation *generation)
 {
-    *registries = (struct icsp_registries){.generation = generation, .by_scope = mir_map_new()};
+    *registries = (struct icsp_registries){
+        .generation = generation,
+        .mode = mir_strdup(""),
+        .layer_helper = mir_strdup(""),
+        .by_scope = mir_map_new(),
+    };
 }
 
-static void add_search(struct icsp_registries *registries, const char *host)
+void icsp_strings_add(struct icsp_strings *strings, struct mir_span text)
 {
-    mir_grow(&registries->search, registries->search_count, &registries->search_capacity,
-             sizeof(*registries->search));
-    registries->search[registries->search_count++] = mir_strdup(host);
+    mir_grow(&strings->items, strings->count, &strings->capacity, sizeof(*strings->items));
+    strings->items[strings->count++] = mir_strndup(text.ptr, text.len);
 }
 
-void icsp_registries_init_base(struct icsp_registries *registries,
-                               const struct icsp_generation *generation)
+static void strings_release(struct icsp_strings *strings)
 {
-    icsp_registries_init(registries, generation);
-    add_search(registries, "registry.access.redhat.com");
-    add_search(registries, "docker.io");
+    for (size_t i = 0; i < strings->count; i++)
+        free(strings->items[i]);
+    free(strings->items);
 }
 
 static void registry_free(struct icsp_registry *registry)
@@ -44,9 +47,15 @@ static void registry_free(struct icsp_registry *registry)
 
 void icsp_registries_release(struct icsp_registries *registries)
 {
-    for (size_t i = 0; i < registries->search_count; i++)
-        free(registries->search[i]);
-    free(registries->search);
+    strings_release(&registries->search);
+    strings_release(&registries->helpers);
+    free(registries->mode);
+    free(registries->layer_helper);
+    for (size_t i = 0; i < registries->alias_count; i++) {
+        free(registries->aliases[i].name);
+        free(registries->aliases[i].target);
+    }
+    free(registries->aliases);
     for (size_t i = 0; i < registries->count; i++)
         registry_free(registries->items[i]);
     free(registries->items);
@@ -67,6 +76,24 @@ static struct mir_span building_scope(const struct icsp_registries *registries,
                                                      : icsp_registry_scope(registry);
 }
 
+struct icsp_registry *icsp_registries_append(struct icsp_registries *registries)
+{
+    struct icsp_registry *registry = mir_alloc(sizeof(*registry));
+
+    mir_grow(&registries->items, registries->count, &registries->capacity,
+             sizeof(*registries->items));
+    registries->items[registries->count++] = registry;
+    return registry;
+}
+
+void icsp_registries_index(struct icsp_registries *registries, struct icsp_registry *registry)
+{
+    struct mir_span scope = building_scope(registries, registry);
+
+    if (!mir_map_find(registries->by_scope, scope))
+        mir_map_set(registries->by_scope, scope, registry);
+}
+
 /* The first entry with this scope, appended when there is none. */
 static struct icsp_registry *entry(struct icsp_registries *registries, const char *scope)
 {
@@ -76,12 +103,9 @@ static struct icsp_registry *entry(struct icsp_registries *registries, const cha
 
     if (found)
         return found;
-    found = mir_alloc(sizeof(*found));
+    found = icsp_registries_append(registries);
     found->prefix = mir_strdup(wildcard ? scope : "");
     found->location = mir_strdup(wildcard ? "" : scope);
-    mir_grow(&registries->items, registries->count, &registries->capacity,
-             sizeof(*registries->items));
-    registries->items[registries->count++] = found;
     mir_map_set(registries->by_scope, mir_span_of(scope), found);
     return found;
 }

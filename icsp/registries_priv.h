@@ -21,6 +21,7 @@ struct icsp_mirror {
     char *location;
     bool insecure;
     enum icsp_pull pull;
+    bool says_all; /* ICSP_PULL_ALL was spelled out, and stays so */
 };
 
 struct icsp_registry {
@@ -33,16 +34,38 @@ struct icsp_registry {
     size_t mirror_count, mirror_capacity;
 };
 
+/* Owned texts. Absent and empty differ. */
+struct icsp_strings {
+    char **items;
+    size_t count, capacity;
+    bool given;
+};
+
+/* A short name and what it stands for; owned. */
+struct icsp_alias {
+    char *name, *target;
+};
+
 struct icsp_registries {
     const struct icsp_generation *generation; /* by whose rules it is built and written */
-    char **search;                            /* unqualified-search-registries */
-    size_t search_count, search_capacity;
+    struct icsp_strings search;               /* unqualified-search-registries */
+    struct icsp_strings helpers;              /* credential-helpers */
+    char *mode;                               /* short-name-mode; "" if none */
+    char *layer_helper;                       /* additional-layer-store-auth-helper; "" if none */
+    struct icsp_alias *aliases;               /* in byte order of the names */
+    size_t alias_count, alias_capacity;
+    bool has_aliases;             /* the table is there, empty or not */
     struct icsp_registry **items; /* in the order of the file */
     size_t count, capacity;
     struct mir_map *by_scope; /* scope, as the generation has it -> the first entry with it */
 };
 
-/** The file that every node has. */
+void icsp_strings_add(struct icsp_strings *strings, struct mir_span text);
+
+/* The bytes of the file that every node has. */
+extern const char icsp_base_registries[];
+
+/** That file, read. */
 void icsp_registries_init_base(struct icsp_registries *registries,
                                const struct icsp_generation *generation);
 /** Nothing at all. */
@@ -50,6 +73,17 @@ void icsp_registries_init(struct icsp_registries *registries,
                           const struct icsp_generation *generation);
 void icsp_registries_release(struct icsp_registries *registries);
 #define auto_registries __attribute__((cleanup(icsp_registries_release))) struct icsp_registries
+
+/** Add what a file holds to registries, which are as icsp_registries_init() left them. Unknown keys
+ * get a warning. err: "NAME:LINE:COLUMN: ...". */
+MIR_MUST_CHECK bool icsp_registries_read(struct icsp_registries *registries, struct mir_span text,
+                                         const char *name, struct icsp_findings *findings,
+                                         struct mir_error *err);
+
+/** A new entry at the end, all empty, for a reader to fill; icsp_registries_index() when its
+ * scope is known. */
+struct icsp_registry *icsp_registries_append(struct icsp_registries *registries);
+void icsp_registries_index(struct icsp_registries *registries, struct icsp_registry *registry);
 
 /** The prefix, or else the location. */
 struct mir_span icsp_registry_scope(const struct icsp_registry *registry);

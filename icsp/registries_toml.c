@@ -5,9 +5,10 @@
  */
 #include "icsp/registries_priv.h"
 
-#define KEY_SEARCH "unqualified-search-registries"
-#define KEY_MODE   "short-name-mode"
-#define KEY_LAYERS "additional-layer-store-auth-helper"
+#define KEY_SEARCH  "unqualified-search-registries"
+#define KEY_HELPERS "credential-helpers"
+#define KEY_MODE    "short-name-mode"
+#define KEY_LAYERS  "additional-layer-store-auth-helper"
 
 /* Where the bytes go, and by whose rules. */
 struct toml {
@@ -63,7 +64,9 @@ static void write_mirror(const struct toml *t, const struct icsp_mirror *mirror)
         write_pair(t, "    location", mirror->location);
     if (mirror->insecure)
         mir_buf_text(t->out, "    insecure = true\n");
-    if (mirror->pull != ICSP_PULL_ALL)
+    if (mirror->says_all)
+        write_pair(t, "    pull-from-mirror", "all");
+    else if (mirror->pull != ICSP_PULL_ALL)
         write_pair(t, "    pull-from-mirror",
                    mirror->pull == ICSP_PULL_DIGEST ? "digest-only" : "tag-only");
 }
@@ -84,19 +87,50 @@ static void write_registry(const struct toml *t, const struct icsp_registry *reg
         write_mirror(t, &registry->mirrors[i]);
 }
 
+static void write_strings(const struct toml *t, const char *key, const struct icsp_strings *strings)
+{
+    if (strings->given)
+        write_list(t, key, (const char *const *)strings->items, strings->count);
+}
+
+static bool is_bare_key(const char *key)
+{
+    return key[0] && key[strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789_-")] == '\0';
+}
+
+static void write_aliases(const struct toml *t, const struct icsp_registries *registries)
+{
+    mir_buf_text(t->out, "\n[aliases]\n");
+    for (size_t i = 0; i < registries->alias_count; i++) {
+        const struct icsp_alias *alias = &registries->aliases[i];
+
+        mir_buf_text(t->out, "  ");
+        if (is_bare_key(alias->name))
+            mir_buf_text(t->out, alias->name);
+        else
+            write_string(t, alias->name);
+        mir_buf_text(t->out, " = ");
+        write_string(t, alias->target);
+        mir_buf_char(t->out, '\n');
+    }
+}
+
 void icsp_registries_format(const struct icsp_registries *registries, struct mir_buf *out)
 {
     struct toml t = {.generation = registries->generation, .out = out};
 
-    if (registries->search_count > 0)
-        write_list(&t, KEY_SEARCH, (const char *const *)registries->search,
-                   registries->search_count);
-    if (t.generation->writes_settings)
-        write_pair(&t, KEY_MODE, "");
+    write_strings(&t, KEY_SEARCH, &registries->search);
+    if (t.generation->writes_settings) {
+        write_strings(&t, KEY_HELPERS, &registries->helpers);
+        write_pair(&t, KEY_MODE, registries->mode);
+    }
     if (t.generation->writes_layer_helper)
-        write_pair(&t, KEY_LAYERS, "");
+        write_pair(&t, KEY_LAYERS, registries->layer_helper);
     for (size_t i = 0; i < registries->count; i++)
         write_registry(&t, registries->items[i]);
+    if (t.generation->writes_settings && registries->has_aliases)
+        write_aliases(&t, registries);
 }
 
 void icsp_search_format(const struct icsp_list *search, const struct icsp_generation *generation,

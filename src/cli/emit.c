@@ -115,7 +115,6 @@ bool emit_take_generation(struct cli *cli, const char *value, const struct icsp_
     for (size_t i = 0; icsp_generation_name(i); i++)
         mir_buf_printf(&known, "%s%s (%s)", i > 0 ? ", " : "", icsp_generation_name(i),
                        icsp_generation_releases(i));
-    mir_buf_char(&known, '\0');
     return cli_usage(cli, err, "--ocp %.100s: known are %s", value, known.ptr);
 }
 

@@ -9,12 +9,15 @@
 #include "base/tree.h"
 #include "cli/emit.h"
 
-#define INPUT_MAX (256u << 20)
+#define INPUT_MAX     (256u << 20)
+#define BASE_FILE_MAX (16u << 20)
 
 enum {
     OPT_OUTPUT_DIR = 1,
     OPT_RELEASE_IMAGE,
     OPT_OCP,
+    OPT_BASE_REGISTRIES,
+    OPT_BASE_POLICY,
     OPT_ONLY,
     OPT_STRICT,
     OPT_JSON,
@@ -29,6 +32,11 @@ static const struct cli_option options[] = {
     {"ocp", 0, "VERSION",
      "what this generation of the cluster writes: 4.6, 4.10, 4.12, 4.14, 4.18 or current (default)",
      OPT_OCP},
+    {"base-registries-conf", 0, "FILE",
+     "the registries.conf that nodes have before any object, if not the usual one",
+     OPT_BASE_REGISTRIES},
+    {"base-policy", 0, "FILE",
+     "the policy.json that nodes have before any object, if not the usual one", OPT_BASE_POLICY},
     {"only", 0, "FILE", "print this file alone, as it is: registries.conf, policy.json, ...",
      OPT_ONLY},
     {"strict", 0, NULL, "fail, and write nothing, where there is a warning", OPT_STRICT},
@@ -42,6 +50,7 @@ struct arguments {
     const char **inputs; /* files, folders, "-" */
     size_t count, capacity;
     struct icsp_options compile;
+    const char *base_registries, *base_policy; /* paths */
     struct emit_output output;
     bool json; /* findings go to standard output */
 };
@@ -58,6 +67,12 @@ static bool take_argument(struct cli *cli, struct arguments *args, int id, const
         return true;
     case OPT_OCP:
         return emit_take_generation(cli, value, &args->compile.generation, err);
+    case OPT_BASE_REGISTRIES:
+        args->base_registries = value;
+        return true;
+    case OPT_BASE_POLICY:
+        args->base_policy = value;
+        return true;
     case OPT_ONLY:
         args->output.only = value;
         return true;
@@ -186,11 +201,32 @@ static bool add_input(struct icsp_objects *objects, const char *path,
 
 /* ---- the command ---- */
 
+/* Read a base file, if one is named; the caller frees *text. */
+static bool read_base(const char *path, char **text, struct icsp_base_file *file,
+                      const struct icsp_base_file **out, struct mir_error *err)
+{
+    size_t len;
+
+    if (!path)
+        return true;
+    if (!mir_file_read(path, BASE_FILE_MAX, text, &len, err))
+        return false;
+    *file = (struct icsp_base_file){.name = path, .text = mir_span(*text, len)};
+    *out = file;
+    return true;
+}
+
 static bool compile(struct arguments *args, struct icsp_files *files,
                     struct icsp_findings *findings, struct mir_error *err)
 {
+    auto_free char *registries_text = NULL;
+    auto_free char *policy_text = NULL;
+    struct icsp_base_file registries;
+    struct icsp_base_file policy;
     struct icsp_objects *objects = icsp_objects_new();
-    bool ok = true;
+    bool ok = read_base(args->base_registries, &registries_text, &registries,
+                        &args->compile.base_registries, err) &&
+              read_base(args->base_policy, &policy_text, &policy, &args->compile.base_policy, err);
 
     for (size_t i = 0; ok && i < args->count; i++)
         ok = add_input(objects, args->inputs[i], findings, err);
