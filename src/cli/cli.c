@@ -16,6 +16,13 @@
 #define HELP_WIDTH  80
 #define HELP_INDENT 30
 
+/* What the next argument is, besides an id and CLI_POSITIONAL. */
+enum step {
+    END = 0,
+    BAD = -2,  /* err is set */
+    HELP = -3, /* --help was printed */
+};
+
 enum common_id {
     ID_HELP = 1000000,
     ID_VERBOSE,
@@ -158,7 +165,7 @@ static int found(struct cli *cli, const struct cli_option *option)
     if (option->id != ID_HELP)
         return option->id;
     print_command_help(cli->command);
-    return CLI_HELP;
+    return HELP;
 }
 
 static int next_long(struct cli *cli, const char *arg, const char **value, struct mir_error *err)
@@ -169,17 +176,17 @@ static int next_long(struct cli *cli, const char *arg, const char **value, struc
 
     if (!option) {
         (void)cli_usage(cli, err, "unknown option --%.*s", MIR_SPAN_ARG(name));
-        return CLI_BAD;
+        return BAD;
     }
     if (!option->value) {
         bool on;
 
         *value = equals ? equals + 1 : "true";
-        return cli_bool(option->name, *value, &on, err) ? found(cli, option) : CLI_BAD;
+        return cli_bool(option->name, *value, &on, err) ? found(cli, option) : BAD;
     }
     if (!equals && cli->next >= cli->argc) {
         (void)cli_usage(cli, err, "--%s needs a value (%s)", option->name, option->value);
-        return CLI_BAD;
+        return BAD;
     }
     *value = equals ? equals + 1 : cli->argv[cli->next++];
     return found(cli, option);
@@ -192,7 +199,7 @@ static int next_letter(struct cli *cli, const char **value, struct mir_error *er
 
     if (!option) {
         (void)cli_usage(cli, err, "unknown option -%c", letter);
-        return CLI_BAD;
+        return BAD;
     }
     *value = "true";
     if (!option->value)
@@ -203,13 +210,13 @@ static int next_letter(struct cli *cli, const char **value, struct mir_error *er
         *value = cli->argv[cli->next++];
     } else {
         (void)cli_usage(cli, err, "-%c needs a value (%s)", letter, option->value);
-        return CLI_BAD;
+        return BAD;
     }
     cli->letters_left = "";
     return found(cli, option);
 }
 
-/* One step of cli_next(), common options included. */
+/* The next option or positional argument, or one of enum step. */
 static int next_argument(struct cli *cli, const char **value, struct mir_error *err)
 {
     const char *arg;
@@ -217,7 +224,7 @@ static int next_argument(struct cli *cli, const char **value, struct mir_error *
     if (*cli->letters_left != '\0')
         return next_letter(cli, value, err);
     if (cli->next >= cli->argc)
-        return CLI_END;
+        return END;
     arg = cli->argv[cli->next++];
     if (!cli->only_positional && strcmp(arg, "--") == 0) {
         cli->only_positional = true;
@@ -233,14 +240,22 @@ static int next_argument(struct cli *cli, const char **value, struct mir_error *
     return next_letter(cli, value, err);
 }
 
-int cli_next(struct cli *cli, const char **value, struct mir_error *err)
+bool cli_read(struct cli *cli, cli_take *take, void *args, bool *go, struct mir_error *err)
 {
-    int id;
+    const char *value = NULL;
 
-    do
-        id = next_argument(cli, value, err);
-    while (is_handled(cli, id));
-    return id;
+    *go = false;
+    for (int id = next_argument(cli, &value, err); id != END;
+         id = next_argument(cli, &value, err)) {
+        if (id == BAD)
+            return false;
+        if (id == HELP)
+            return true;
+        if (!is_handled(cli, id) && !take(cli, id, value, args, err))
+            return mir_hint(err, "see \"mirror %s --help\"", cli->command->name);
+    }
+    *go = true;
+    return true;
 }
 
 bool cli_bool(const char *option, const char *value, bool *out, struct mir_error *err)

@@ -26,7 +26,7 @@ struct cli_option {
     char letter;       /* short form, or 0 */
     const char *value; /* what the help calls the value ("FILE"), or NULL for a switch */
     const char *help;  /* one sentence, no full stop; continuation lines are broken by us */
-    int id;            /* what cli_next() returns; > 0, unique within the command */
+    int id;            /* what cli_take() gets; > 0, unique within the command */
 };
 
 struct cli_command {
@@ -45,7 +45,7 @@ struct cli {
     const struct cli_command *command;
     int argc;
     char **argv;
-    int next;                        /* private to cli_next() */
+    int next;                        /* private to cli_read() */
     const char *letters_left;        /* private too */
     bool only_positional;            /* after "--" */
     struct mir_sink sink;            /* emits to stderr, at the level of --verbose and --quiet */
@@ -54,26 +54,23 @@ struct cli {
     struct cli_progress *progress;   /* a bar to step aside for, or NULL */
 };
 
-/* Ids that every command understands without listing them: handled inside cli_next(). */
-enum cli_common {
-    CLI_END = 0,         /* no more arguments */
-    CLI_POSITIONAL = -1, /* *value is the argument */
-    CLI_BAD = -2,        /* err is set: MIR_E_USAGE with a hint */
-    CLI_HELP = -3,       /* --help was printed: return true from the command */
-};
+#define CLI_POSITIONAL (-1) /* the id of an argument that is no option */
+
+/* Takes one option (by its id) or positional argument (CLI_POSITIONAL). value is borrowed from
+ * argv; of a switch it is "true" or "false". args is what cli_read() was given. */
+typedef bool cli_take(struct cli *cli, int id, const char *value, void *args,
+                      struct mir_error *err);
 
 /**
- * The next option or positional argument, in any order; "--" ends options. Switches accept
- * "--name" and "--name=true|false" (*value is then "true" or "false"); options with a value accept
- * "--name=V" and "--name V", letters "-nV" and "-n V". *value is borrowed from argv.
- * --help, --verbose (-v, repeatable) and --debug are common to all commands.
+ * Read the whole command line, options and positional arguments in any order; "--" ends options.
+ * Switches accept "--name" and "--name=true|false"; options with a value accept "--name=V" and
+ * "--name V", letters "-nV" and "-n V". --help, --verbose (-v, repeatable) and --debug are common
+ * to all commands and handled here.
  *
- *     for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
- *         if (id == CLI_BAD) return false;
- *         if (id == CLI_HELP) return true;
- *         ...
+ * *go is false when --help was printed and nothing more is to be done. err: MIR_E_USAGE.
  */
-int cli_next(struct cli *cli, const char **value, struct mir_error *err);
+MIR_MUST_CHECK bool cli_read(struct cli *cli, cli_take *take, void *args, bool *go,
+                             struct mir_error *err);
 
 /** "true" or "false" (also 1, 0, yes, no). err: MIR_E_USAGE naming the option. */
 bool cli_bool(const char *option, const char *value, bool *out, struct mir_error *err);

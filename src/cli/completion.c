@@ -44,19 +44,25 @@ static void print_bash(void)
                  "complete -o filenames -F _mirror mirror\n");
 }
 
+static bool take_shell(struct cli *cli, int id, const char *value, void *into,
+                       struct mir_error *err)
+{
+    const char **shell = into;
+
+    (void)id;
+    if (*shell)
+        return cli_usage(cli, err, "one shell at a time");
+    *shell = value;
+    return true;
+}
+
 static bool run(struct cli *cli, struct mir_error *err)
 {
-    const char *value, *shell = NULL;
+    const char *shell = NULL;
+    bool go;
 
-    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
-        if (id == CLI_BAD)
-            return false;
-        if (id == CLI_HELP)
-            return true;
-        if (shell)
-            return cli_usage(cli, err, "one shell at a time");
-        shell = value;
-    }
+    if (!cli_read(cli, take_shell, &shell, &go, err) || !go)
+        return err->code == MIR_OK;
     if (!shell || strcmp(shell, "bash") != 0)
         return cli_usage(cli, err, "name a shell: bash");
     print_bash();

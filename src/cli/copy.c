@@ -114,12 +114,18 @@ static bool read_number(const char *name, const char *value, uint64_t max, unsig
     return true;
 }
 
-/* One option; the table above says what each is for. */
-static bool take_option(struct arguments *args, int id, const char *value, struct mir_error *err)
+/* One argument; the table above says what each option is for. */
+static bool take_argument(struct cli *cli, int id, const char *value, void *into,
+                          struct mir_error *err)
 {
+    struct arguments *args = into;
     bool on;
 
+    (void)cli;
     switch (id) {
+    case CLI_POSITIONAL:
+        add_text(&args->sources, &args->source_count, &args->source_capacity, value);
+        return true;
     case OPT_FILE:
         add_text(&args->lists, &args->list_count, &args->list_capacity, value);
         return true;
@@ -160,26 +166,6 @@ static bool take_option(struct arguments *args, int id, const char *value, struc
     default:
         return cli_access_take(&args->access, id, value, err);
     }
-}
-
-/* Options into args, positional arguments into sources. *go is false after --help. */
-static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
-{
-    const char *value;
-
-    *go = false;
-    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
-        if (id == CLI_BAD)
-            return false;
-        if (id == CLI_HELP)
-            return true;
-        if (id == CLI_POSITIONAL)
-            add_text(&args->sources, &args->source_count, &args->source_capacity, value);
-        else if (!take_option(args, id, value, err))
-            return mir_hint(err, "see \"mirror copy --help\"");
-    }
-    *go = true;
-    return true;
 }
 
 static bool source_date_epoch(int64_t *out, struct mir_error *err)
@@ -391,7 +377,7 @@ static bool run(struct cli *cli, struct mir_error *err)
     bool go, ok;
 
     cli_access_init(&args.access);
-    if (!read_arguments(cli, &args, &go, err) || !go)
+    if (!cli_read(cli, take_argument, &args, &go, err) || !go)
         return err->code == MIR_OK;
     if (args.quiet) {
         cli->sink.level = MIR_LEVEL_WARN;

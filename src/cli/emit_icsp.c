@@ -195,9 +195,11 @@ static bool take_image_option(struct arguments *args, int id, const char *value,
     }
 }
 
-static bool take_option(struct cli *cli, struct arguments *args, int id, const char *value,
-                        struct mir_error *err)
+static bool take_argument(struct cli *cli, int id, const char *value, void *into,
+                          struct mir_error *err)
 {
+    struct arguments *args = into;
+
     switch (id) {
     case OPT_FROM:
         return set_text(&args->from, value);
@@ -246,22 +248,12 @@ static bool check_arguments(struct cli *cli, const struct arguments *args, struc
 
 static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
 {
-    const char *value;
-
-    *go = false;
-    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
-        if (id == CLI_BAD)
-            return false;
-        if (id == CLI_HELP)
-            return true;
-        if (!take_option(cli, args, id, value, err))
-            return false;
-    }
+    if (!cli_read(cli, take_argument, args, go, err) || !*go)
+        return err->code == MIR_OK;
     if (!check_arguments(cli, args, err))
         return false;
     if (args->mirror && !copy_landing_parse_prefix(args->mirror, &args->landing, err))
         return mir_context(err, "--mirror");
-    *go = true;
     return true;
 }
 

@@ -111,29 +111,27 @@ static void arguments_release(struct arguments *args)
     free(args->sources);
 }
 
+static bool take_argument(struct cli *cli, int id, const char *value, void *into,
+                          struct mir_error *err)
+{
+    struct arguments *args = into;
+
+    (void)cli;
+    if (id == OPT_JSON)
+        return cli_bool("json", value, &args->json, err);
+    if (id != CLI_POSITIONAL)
+        return cli_access_take(&args->access, id, value, err);
+    mir_grow(&args->sources, args->count, &args->capacity, sizeof(*args->sources));
+    args->sources[args->count++] = value;
+    return true;
+}
+
 static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
 {
-    const char *value;
-
-    *go = false;
-    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
-        if (id == CLI_BAD)
-            return false;
-        if (id == CLI_HELP)
-            return true;
-        if (id == CLI_POSITIONAL) {
-            mir_grow(&args->sources, args->count, &args->capacity, sizeof(*args->sources));
-            args->sources[args->count++] = value;
-        } else if (id == OPT_JSON) {
-            if (!cli_bool("json", value, &args->json, err))
-                return false;
-        } else if (!cli_access_take(&args->access, id, value, err)) {
-            return false;
-        }
-    }
+    if (!cli_read(cli, take_argument, args, go, err) || !*go)
+        return err->code == MIR_OK;
     if (args->count == 0)
         return cli_usage(cli, err, "name an image or a bundle");
-    *go = true;
     return true;
 }
 

@@ -55,9 +55,11 @@ struct arguments {
     bool json; /* findings go to standard output */
 };
 
-static bool take_argument(struct cli *cli, struct arguments *args, int id, const char *value,
+static bool take_argument(struct cli *cli, int id, const char *value, void *into,
                           struct mir_error *err)
 {
+    struct arguments *args = into;
+
     switch (id) {
     case OPT_OUTPUT_DIR:
         args->output.dir = value;
@@ -90,24 +92,14 @@ static bool take_argument(struct cli *cli, struct arguments *args, int id, const
 
 static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
 {
-    const char *value;
-
-    *go = false;
-    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
-        if (id == CLI_BAD)
-            return false;
-        if (id == CLI_HELP)
-            return true;
-        if (!take_argument(cli, args, id, value, err))
-            return false;
-    }
+    if (!cli_read(cli, take_argument, args, go, err) || !*go)
+        return err->code == MIR_OK;
     if (args->count == 0)
         return cli_usage(cli, err, "name the files or folders that hold the objects");
     if (args->output.dir && args->output.only)
         return cli_usage(cli, err, "--only prints one file, --output-dir writes all");
     if (args->json && args->output.only)
         return cli_usage(cli, err, "--only prints one file, --json what is wrong");
-    *go = true;
     return true;
 }
 

@@ -50,9 +50,11 @@ static bool take_source(struct cli *cli, const char *value, struct arguments *ar
     return true;
 }
 
-static bool take_argument(struct cli *cli, int id, const char *value, struct arguments *args,
+static bool take_argument(struct cli *cli, int id, const char *value, void *into,
                           struct mir_error *err)
 {
+    struct arguments *args = into;
+
     if (id != OPT_LISTEN)
         return take_source(cli, value, args, err);
     args->listen = value;
@@ -61,20 +63,10 @@ static bool take_argument(struct cli *cli, int id, const char *value, struct arg
 
 static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
 {
-    const char *value;
-
-    *go = false;
-    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
-        if (id == CLI_BAD)
-            return false;
-        if (id == CLI_HELP)
-            return true;
-        if (!take_argument(cli, id, value, args, err))
-            return false;
-    }
+    if (!cli_read(cli, take_argument, args, go, err) || !*go)
+        return err->code == MIR_OK;
     if (args->place_count == 0)
         return cli_usage(cli, err, "name a bundle to serve");
-    *go = true;
     return true;
 }
 

@@ -79,9 +79,11 @@ static bool print_json(const char *source, const struct bundle_verify_totals *to
 
 /* ---- the command ---- */
 
-static bool take_argument(struct cli *cli, int id, const char *value, struct arguments *args,
+static bool take_argument(struct cli *cli, int id, const char *value, void *into,
                           struct mir_error *err)
 {
+    struct arguments *args = into;
+
     switch (id) {
     case OPT_JOBS:
         return cli_number("jobs", value, 1, JOBS_MAX, &args->jobs, err);
@@ -98,20 +100,10 @@ static bool take_argument(struct cli *cli, int id, const char *value, struct arg
 
 static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
 {
-    const char *value;
-
-    *go = false;
-    for (int id = cli_next(cli, &value, err); id != CLI_END; id = cli_next(cli, &value, err)) {
-        if (id == CLI_BAD)
-            return false;
-        if (id == CLI_HELP)
-            return true;
-        if (!take_argument(cli, id, value, args, err))
-            return false;
-    }
+    if (!cli_read(cli, take_argument, args, go, err) || !*go)
+        return err->code == MIR_OK;
     if (!args->source)
         return cli_usage(cli, err, "name a bundle to verify");
-    *go = true;
     return true;
 }
 

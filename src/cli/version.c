@@ -9,20 +9,20 @@
 #include "http/library.h"
 #include "serve/library.h"
 
+static bool take_nothing(struct cli *cli, int id, const char *value, void *into,
+                         struct mir_error *err)
+{
+    (void)id;
+    (void)into;
+    return cli_usage(cli, err, "version takes no arguments, not %s", value);
+}
+
 static bool run(struct cli *cli, struct mir_error *err)
 {
-    const char *value;
+    bool go;
 
-    switch (cli_next(cli, &value, err)) {
-    case CLI_END:
-        break;
-    case CLI_HELP:
-        return true;
-    case CLI_BAD:
-        return false;
-    default:
-        return cli_usage(cli, err, "version takes no arguments");
-    }
+    if (!cli_read(cli, take_nothing, NULL, &go, err) || !go)
+        return err->code == MIR_OK;
     (void)printf("mirror %s\n%s\n%s\n%s\njansson %s\nlibyaml %s\nlibmicrohttpd %s\n",
                  MIRROR_VERSION, http_library_version(), bundle_library_version(),
                  mir_openssl_version(), jansson_version_str(), mir_libyaml_version(),
