@@ -102,9 +102,16 @@ static bool read_base(struct compilation *c, const struct icsp_options *options)
             ? *options->base_policy
             : (struct icsp_base_file){.name = PATH_POLICY, .text = mir_span_of(icsp_base_policy)};
     icsp_registries_init(&c->registries, c->generation);
-    return icsp_registries_read(&c->registries, c->base_registries.text, c->base_registries.name,
-                                c->findings, c->err) &&
-           icsp_policy_read(c->base_policy.text, c->base_policy.name, &c->policy, c->err);
+    if (!icsp_registries_read(&c->registries, c->base_registries.text, c->base_registries.name,
+                              c->findings, c->err)) {
+        icsp_findings_add_error(c->findings, c->base_registries.name, c->err);
+        return false;
+    }
+    if (!icsp_policy_read(c->base_policy.text, c->base_policy.name, &c->policy, c->err)) {
+        icsp_findings_add_error(c->findings, c->base_policy.name, c->err);
+        return false;
+    }
+    return true;
 }
 
 /* ---- step 1: the release guard ---- */

@@ -37,15 +37,16 @@ static void warn_unknown(const struct reader *r, const struct mir_toml_table *ta
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct mir_toml_entry *entry = table->entries[i];
+        struct icsp_origin origin = {.file = mir_toml_name(r->doc), .line = entry->key_at.line};
+        auto_free char *key = NULL;
 
         if (is_among(entry->key, known))
             continue;
-        icsp_say(r->findings, ICSP_WARNING, (struct icsp_place){0},
+        key = mir_strndup(entry->key.ptr, entry->key.len);
+        icsp_say(r->findings, ICSP_WARNING,
+                 (struct icsp_place){.object = &origin, .field = key, .rule = "unknown-key"},
                  "check the spelling, or take it out",
-                 "%s:%u:%u: unknown key \"%.*s\": a node passes over it, and it is lost when the "
-                 "file is written",
-                 mir_toml_name(r->doc), entry->key_at.line, entry->key_at.column,
-                 MIR_SPAN_ARG(entry->key));
+                 "unknown key: a node passes over it, and it is lost when the file is written");
     }
 }
 

@@ -78,7 +78,7 @@ for case in "$OWN"/*/; do
     [ -e "$case/expect/error.txt" ] && expect_contains "$err" "$(cat "$case/expect/error.txt")"
     passed=$((passed + 1))
 done
-[ "$passed" -ge 40 ] || fail "only $passed cases of our own"
+[ "$passed" -ge 100 ] || fail "only $passed cases of our own"
 echo "$passed cases of our own"
 
 if [ ! -d "$SHARED/node-config" ]; then
