@@ -25,7 +25,7 @@
 #include "base/span.h"
 
 #define MIR_TOML_BYTES_MAX  (32u << 20)
-#define MIR_TOML_VALUES_MAX 2000000
+#define MIR_TOML_VALUES_MAX 1000000
 #define MIR_TOML_DEPTH_MAX  64 /* the document's own table is level 1 */
 
 enum mir_toml_kind {

@@ -87,8 +87,6 @@ struct mir_toml_table *mir_toml_table_new(enum mir_toml_origin origin, struct mi
 void mir_toml_table_free(struct mir_toml_table *table);
 void mir_toml_array_free(struct mir_toml_array *array);
 
-/** Count one value more against the limit. */
-MIR_MUST_CHECK bool mir_toml_count_value(struct mir_toml_reader *r, struct mir_toml_place at);
 /** May a table or array at this place be on level depth? */
 MIR_MUST_CHECK bool mir_toml_check_depth(struct mir_toml_reader *r, struct mir_toml_place at,
                                          unsigned depth);

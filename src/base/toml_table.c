@@ -79,7 +79,8 @@ void mir_toml_array_free(struct mir_toml_array *array)
 
 /* ---- limits ---- */
 
-bool mir_toml_count_value(struct mir_toml_reader *r, struct mir_toml_place at)
+/* Count one value more against the limit. */
+static bool count_value(struct mir_toml_reader *r, struct mir_toml_place at)
 {
     r->values++;
     if (r->values > MIR_TOML_VALUES_MAX)
@@ -130,7 +131,7 @@ static bool add_entry(struct mir_toml_reader *r, struct mir_toml_table *table,
 {
     struct mir_toml_entry *entry;
 
-    if (!mir_toml_count_value(r, part->at))
+    if (!count_value(r, part->at))
         return false;
     entry = mir_alloc(sizeof(*entry));
     entry->key = mir_span(mir_strndup(part->text.ptr, part->text.len), part->text.len);
@@ -159,7 +160,7 @@ bool mir_toml_add_key(struct mir_toml_reader *r, struct mir_toml_table *table,
 bool mir_toml_add_item(struct mir_toml_reader *r, struct mir_toml_array *array,
                        struct mir_toml_place at, struct mir_toml_value **value)
 {
-    if (!mir_toml_count_value(r, at))
+    if (!count_value(r, at))
         return false;
     mir_grow((void *)&array->items, array->count, &array->capacity, sizeof(*array->items));
     *value = &array->items[array->count++];
