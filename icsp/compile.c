@@ -200,6 +200,20 @@ static bool put(struct compilation *c, const char *path, const struct mir_buf *b
     return true;
 }
 
+/* Point at the set that has this source first. */
+static void place_source(const struct compilation *c, const char *source, struct icsp_place *place,
+                         char **field)
+{
+    place->value = source;
+    for (size_t i = 0; i < c->set_count && !place->object; i++) {
+        if (strcmp(c->sets[i]->source, source) != 0)
+            continue;
+        *field = mir_format("%s[%zu].source", c->sets[i]->field, c->sets[i]->index);
+        place->object = c->sets[i]->object;
+        place->field = *field;
+    }
+}
+
 static bool build_registries(struct compilation *c)
 {
     const struct icsp_image_spec *image = &c->objects->image;
@@ -207,15 +221,15 @@ static bool build_registries(struct compilation *c)
                                           .tag = &c->tag,
                                           .blocked = &c->guarded.blocked,
                                           .insecure = &image->insecure};
+    auto_free char *field = NULL;
+    struct icsp_place place = {.rule = "wildcard-inheritance"};
     const char *wildcard = NULL;
     const char *nested = NULL;
 
     if (icsp_registries_build(&c->registries, &input, &wildcard, &nested))
         return true;
-    return icsp_reject(c->findings, c->err, MIR_E_CONFLICT,
-                       (struct icsp_place){.label = "mirror sets",
-                                           .value = wildcard,
-                                           .rule = "wildcard-inheritance"},
+    place_source(c, wildcard, &place, &field);
+    return icsp_reject(c->findings, c->err, MIR_E_CONFLICT, place,
                        "give the nested scope mirrors of its own, or the wildcard none",
                        "a wildcard source hands no mirrors down, but \"%.200s\" lies inside it and "
                        "has none",
@@ -359,8 +373,8 @@ static bool sigstore(struct compilation *c)
     mir_buf_init(&bytes, ICSP_FILE_MAX);
     if (c->scopes.count == 0)
         return true;
-    if (!icsp_sigstore_format(&c->scopes, c->has_registries ? &c->registries : NULL, &bytes,
-                              c->findings, c->err))
+    if (!icsp_sigstore_format(c->objects, &c->scopes, c->has_registries ? &c->registries : NULL,
+                              &bytes, c->findings, c->err))
         return false;
     return put(c, PATH_SIGSTORE, &bytes);
 }
@@ -424,6 +438,25 @@ static bool search(struct compilation *c)
     return put(c, PATH_SEARCH, &bytes);
 }
 
+static bool compile(struct compilation *c, const struct icsp_options *options)
+{
+    return read_base(c, options) && guard(c, options) && signatures(c) && registries(c) &&
+           policy(c) && sigstore(c) && namespace_policies(c) && search(c) &&
+           icsp_certs(c->objects, &c->files, c->findings, c->err);
+}
+
+static void lint(struct compilation *c)
+{
+    struct icsp_lint_input input = {.generation = c->generation,
+                                    .objects = c->objects,
+                                    .guarded = &c->guarded,
+                                    .registries = c->has_registries ? &c->registries : NULL,
+                                    .cluster_scopes = &c->cluster_scopes,
+                                    .scopes = &c->scopes};
+
+    icsp_lint(&input, c->findings);
+}
+
 bool icsp_compile(const struct icsp_objects *objects, const struct icsp_options *options,
                   struct icsp_files *files, struct icsp_findings *findings, struct mir_error *err)
 {
@@ -433,12 +466,14 @@ bool icsp_compile(const struct icsp_objects *objects, const struct icsp_options 
     auto_compilation c = {
         .generation = generation, .objects = &known, .findings = findings, .err = err};
 
+    bool ok;
+
     collect_sets(&c);
-    if (!read_base(&c, options) || !guard(&c, options) || !signatures(&c) || !registries(&c) ||
-        !policy(&c) || !sigstore(&c) || !namespace_policies(&c) || !search(&c) ||
-        !icsp_certs(&known, &c.files, findings, err))
+    ok = compile(&c, options);
+    icsp_lint_api(generation, &known, findings);
+    if (!ok)
         return false;
-    icsp_lint(&known, &c.guarded, c.has_registries ? &c.registries : NULL, findings);
+    lint(&c);
     icsp_files_sort(&c.files);
     *files = c.files;
     c.files = (struct icsp_files){0};

@@ -93,6 +93,7 @@ const struct icsp_generation icsp_generation_current = {
     .knows_sets = true,
     .knows_policies = true,
     .knows_pki = true,
+    .api_checks_lists = true,
     .knows_search = true,
     .entry_rule = ICSP_ENTRY_STAR_FILLED,
     .location_rule = ICSP_LOCATION_FORMAT,

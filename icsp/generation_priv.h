@@ -53,6 +53,7 @@ struct icsp_generation {
     bool empty_identity_is_default; /* "signedIdentity: {}" is as good as none */
 
     /* what is refused */
+    bool api_checks_lists; /* by the API server of the newest releases: the lists of the Image */
     enum icsp_entry_rule entry_rule;
     enum icsp_location_rule location_rule;
     bool

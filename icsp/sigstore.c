@@ -18,6 +18,7 @@
 #define SAMPLE_DIGEST "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 
 struct sigstore {
+    const struct icsp_objects *objects;
     const struct icsp_registries *registries;
     json_t *names; /* object used as a set */
     struct icsp_findings *findings;
@@ -29,9 +30,31 @@ static void add_name(struct sigstore *s, struct mir_span name)
     json_object_setn_new(s->names, name.ptr, name.len, json_true());
 }
 
+/* The policy that names the scope, or the first that names one around it. */
+static const struct icsp_origin *object_of(const struct icsp_objects *objects, const char *scope)
+{
+    const struct icsp_policies *const both[] = {&objects->cluster_policies, &objects->policies};
+    const struct icsp_origin *around = NULL;
+
+    for (size_t b = 0; b < 2; b++)
+        for (size_t i = 0; i < both[b]->count; i++)
+            for (size_t k = 0; k < both[b]->items[i].scopes.count; k++) {
+                const char *named = both[b]->items[i].scopes.items[k];
+
+                if (strcmp(named, scope) == 0)
+                    return both[b]->items[i].object;
+                if (!around && icsp_scope_is_nested(mir_span_of(scope), mir_span_of(named)))
+                    around = both[b]->items[i].object;
+            }
+    return around;
+}
+
 static bool reject_scope(struct sigstore *s, const char *scope, const char *text)
 {
-    struct icsp_place place = {.field = "spec.scopes", .value = scope, .rule = "mirror-rewriting"};
+    struct icsp_place place = {.object = object_of(s->objects, scope),
+                               .field = "spec.scopes",
+                               .value = scope,
+                               .rule = "mirror-rewriting"};
 
     return icsp_reject(s->findings, s->err, MIR_E_FORMAT, place,
                        "give the mirror a path, or name a scope that does not cross a wildcard "
@@ -241,14 +264,17 @@ static json_t *sorted_names(json_t *names)
     return sorted;
 }
 
-bool icsp_sigstore_format(const struct icsp_list *scopes, const struct icsp_registries *registries,
-                          struct mir_buf *out, struct icsp_findings *findings,
-                          struct mir_error *err)
+bool icsp_sigstore_format(const struct icsp_objects *objects, const struct icsp_list *scopes,
+                          const struct icsp_registries *registries, struct mir_buf *out,
+                          struct icsp_findings *findings, struct mir_error *err)
 {
     auto_json *names = json_object();
     auto_json *file = NULL;
-    struct sigstore s = {
-        .registries = registries, .names = names, .findings = findings, .err = err};
+    struct sigstore s = {.objects = objects,
+                         .registries = registries,
+                         .names = names,
+                         .findings = findings,
+                         .err = err};
 
     for (size_t i = 0; i < scopes->count; i++)
         add_name(&s, mir_span_of(scopes->items[i]));
