@@ -125,6 +125,20 @@ static void add_to_index(struct mir_toml_table *table, struct mir_toml_entry *en
         mir_map_set(table->index, entry->key, entry);
 }
 
+/* mir_grow(), but for one alone at first: in a document that is all nesting, which is how one gets
+ * the most memory out of few bytes, each table and array holds one. */
+static void grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+    void **first = array;
+
+    if (*capacity > 0) {
+        mir_grow(array, count, capacity, size);
+        return;
+    }
+    *first = mir_alloc(size);
+    *capacity = 1;
+}
+
 /* The key is not in the table. The value is an empty string until it is filled in. */
 static bool add_entry(struct mir_toml_reader *r, struct mir_toml_table *table,
                       const struct mir_toml_part *part, struct mir_toml_value **value)
@@ -138,7 +152,7 @@ static bool add_entry(struct mir_toml_reader *r, struct mir_toml_table *table,
     entry->key_at = part->at;
     entry->value.at = part->at;
     add_to_index(table, entry);
-    mir_grow((void *)&table->entries, table->count, &table->capacity, sizeof(*table->entries));
+    grow((void *)&table->entries, table->count, &table->capacity, sizeof(*table->entries));
     table->entries[table->count++] = entry;
     *value = &entry->value;
     return true;
@@ -162,7 +176,7 @@ bool mir_toml_add_item(struct mir_toml_reader *r, struct mir_toml_array *array,
 {
     if (!count_value(r, at))
         return false;
-    mir_grow((void *)&array->items, array->count, &array->capacity, sizeof(*array->items));
+    grow((void *)&array->items, array->count, &array->capacity, sizeof(*array->items));
     *value = &array->items[array->count++];
     **value = (struct mir_toml_value){.at = at};
     return true;
