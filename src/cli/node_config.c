@@ -208,21 +208,22 @@ static bool read_base(const char *path, char **text, struct icsp_base_file *file
     return true;
 }
 
-static bool compile(struct arguments *args, struct icsp_files *files,
+static bool compile(const struct arguments *args, struct icsp_files *files,
                     struct icsp_findings *findings, struct mir_error *err)
 {
     auto_free char *registries_text = NULL;
     auto_free char *policy_text = NULL;
     struct icsp_base_file registries;
     struct icsp_base_file policy;
+    struct icsp_options how = args->compile;
     struct icsp_objects *objects = icsp_objects_new();
-    bool ok = read_base(args->base_registries, &registries_text, &registries,
-                        &args->compile.base_registries, err) &&
-              read_base(args->base_policy, &policy_text, &policy, &args->compile.base_policy, err);
+    bool ok = read_base(args->base_registries, &registries_text, &registries, &how.base_registries,
+                        err) &&
+              read_base(args->base_policy, &policy_text, &policy, &how.base_policy, err);
 
     for (size_t i = 0; ok && i < args->count; i++)
         ok = add_input(objects, args->inputs[i], findings, err);
-    ok = ok && icsp_compile(objects, &args->compile, files, findings, err);
+    ok = ok && icsp_compile(objects, &how, files, findings, err);
     icsp_objects_free(objects);
     return ok;
 }

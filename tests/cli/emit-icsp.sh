@@ -116,6 +116,16 @@ expect_status 0 mirror emit-icsp --from scopes.txt --scope registry --only image
 expect_equal 'source: q.io source: q.io/a/d' "$(grep -o 'source: .*' "$out" | paste -sd ' ')" sources
 expect_lacks "$err" 'hides the mirrors'
 
+# The node files of an older generation; the objects stay the same.
+expect_status 0 mirror emit-icsp --from mapping.txt --ocp 4.12 --only registries.conf
+expect_contains "$out" 'mirror-by-digest-only = true'
+expect_lacks "$out" pull-from-mirror
+expect_status 0 mirror emit-icsp --from mapping.txt --ocp 4.12 --only imagecontentsourcepolicy.yaml
+expect_same want "$out"
+expect_status 0 mirror emit-icsp --from mapping.txt --ocp 4.12 --kind idms --only registries.conf
+expect_contains "$err" 'ImageDigestMirrorSet: has no effect: generation 4.12'
+expect_status 2 mirror emit-icsp --from mapping.txt --ocp 5
+
 # Warnings that say why pods would fail.
 expect_status 0 mirror emit-icsp --from mapping.txt --allow-only --output-dir w
 expect_contains "$err" "a release payload's registry is not allowed" 'will fail to pull'

@@ -80,6 +80,37 @@ expect_contains "$out" 'location = "b.io"'
 expect_status 1 mirror node-config --release-image okd:latest blocked.json
 expect_contains "$err" 'okd:latest'
 
+# What older generations wrote.
+cat >icsp.yaml <<'YAML'
+apiVersion: operator.openshift.io/v1alpha1
+kind: ImageContentSourcePolicy
+metadata: {name: x}
+spec: {repositoryDigestMirrors: [{source: q.io/a, mirrors: [m.io/a]}]}
+YAML
+expect_status 0 mirror node-config --ocp 4.12 --only registries.conf icsp.yaml
+expect_contains "$out" 'mirror-by-digest-only = true'
+expect_lacks "$out" pull-from-mirror additional-layer-store-auth-helper
+expect_status 0 mirror node-config --ocp current --only registries.conf icsp.yaml
+expect_contains "$out" 'pull-from-mirror = "digest-only"' additional-layer-store-auth-helper
+expect_status 0 mirror node-config --ocp 4.12 --only registries.conf idms.yml
+expect_contains "$err" 'ImageDigestMirrorSet: has no effect: generation 4.12 (4.11 and 4.12)'
+expect_equal "unqualified-search-registries = ['registry.access.redhat.com', 'docker.io']" \
+    "$(cat "$out")" "registries.conf without a kind that is known"
+expect_status 1 mirror node-config --strict --ocp 4.12 idms.yml
+expect_status 2 mirror node-config --ocp 4.16 icsp.yaml
+expect_contains "$err" '--ocp 4.16: known are 4.6 (4.2 to 4.8), 4.10' '4.14 (4.13 to 4.16)' \
+    'current (4.19 and later)'
+
+# Base files in place of the usual ones: read and written again where an object has an effect.
+printf '# mine\nshort-name-mode = "enforcing"\n' >base.conf
+printf '{"default": [{"type": "reject"}]}' >base.json
+expect_status 0 mirror node-config --base-registries-conf base.conf --base-policy base.json \
+    --output-dir based icsp.yaml
+expect_contains based/etc/containers/registries.conf 'short-name-mode = "enforcing"' q.io/a
+expect_same base.json based/etc/containers/policy.json
+expect_status 1 mirror node-config --base-registries-conf nowhere.conf icsp.yaml
+expect_contains "$err" nowhere.conf
+
 # With --strict a warning is a failure, and nothing is written.
 expect_status 1 mirror node-config --strict --release-image "quay.io/okd/scos-release@$digest" \
     --output-dir strict blocked.json
@@ -115,6 +146,10 @@ wrong 'aliases that multiply' bomb.yaml
 head -c 100000 /dev/zero | tr '\0' '[' >deep.yaml
 wrong 'nested too deep' deep.yaml
 wrong none.yaml none.yaml
+printf 'registry = 5\n' >wrong.conf
+wrong 'wrong.conf:1:12: registry: expected' --base-registries-conf wrong.conf image.yaml
+printf '{"default": []}\n' >wrong.json
+wrong 'wrong.json:1: default: must be a list' --base-policy wrong.json image.yaml
 mkdir empty
 wrong 'empty holds no' empty
 sed 's/i.io/"*.i.io:5000"/' image.yaml >entry.yaml
