@@ -194,12 +194,12 @@ static void normalise_list(json_t *list)
     size_t i;
 
     json_array_foreach (list, i, item) {
-        json_t *requirement = ordered(item);
+        auto_json *requirement = json_copy(item);
 
         if (is_signer(requirement) && !json_object_get(requirement, "signedIdentity"))
             json_object_set_new(requirement, "signedIdentity",
                                 json_pack("{s:s}", "type", "matchRepoDigestOrExact"));
-        json_array_set_new(list, i, requirement);
+        json_array_set_new(list, i, ordered(requirement));
     }
 }
 

@@ -253,8 +253,10 @@ static const struct icsp_registry *first_parent(const struct icsp_registries *re
     return best;
 }
 
-/* A copy of the parent's mirrors, each one level deeper. */
-static void inherit(struct icsp_registry *heir, const struct icsp_registry *parent)
+/* A copy of the parent's mirrors, each one level deeper; and with them what says that they are for
+ * digests, where that is not said by the mirrors themselves. */
+static void inherit(const struct icsp_generation *generation, struct icsp_registry *heir,
+                    const struct icsp_registry *parent)
 {
     struct mir_span rest =
         mir_span_from(icsp_registry_scope(heir), icsp_registry_scope(parent).len);
@@ -265,7 +267,7 @@ static void inherit(struct icsp_registry *heir, const struct icsp_registry *pare
         mirror.location = mir_format("%s%.*s", mirror.location, MIR_SPAN_ARG(rest));
         add_mirror(heir, mirror);
     }
-    if (parent->digest_only)
+    if (generation->digest_mark == ICSP_MARK_ENTRY && parent->digest_only)
         heir->digest_only = true;
 }
 
@@ -293,7 +295,7 @@ static bool hand_down(struct icsp_registries *registries, const struct icsp_regi
             ok = false;
             continue;
         }
-        inherit(heir, parent);
+        inherit(registries->generation, heir, parent);
     }
     mir_map_free(index.ranks);
     free(index.storage);
