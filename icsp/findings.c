@@ -5,13 +5,14 @@
  * Where a value stood is looked up here (place.c), so that the steps of the compiler hand on no
  * more than the object, the field and the value.
  */
-#include "icsp/findings_priv.h"
+#include "icsp/findings.h"
 
 #include <stdarg.h>
 #include <stdint.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "icsp/findings_priv.h"
 
 #define TEXT_MAX_BYTES 4096
 #define LINE_MAX_BYTES (64u << 10)
