@@ -116,26 +116,50 @@ static bool has_scheme(const char *location)
     return mir_starts_with(location, "http://") || mir_starts_with(location, "https://");
 }
 
-static bool is_slashes(const char *location)
+/* Generations without wildcards write what begins like one as it is. */
+static bool is_bad_wildcard(const char *scope)
 {
-    return *location && strspn(location, "/") == strlen(location);
+    return mir_starts_with(scope, "*.") && strpbrk(scope + 2, "/:@");
+}
+
+/* The reader drops slashes at the end. */
+static bool is_empty(const char *location)
+{
+    return strspn(location, "/") == strlen(location);
+}
+
+/* Control characters that a generation writes as they are; TOML does not have them. */
+static bool has_raw_control(const struct icsp_lint *lint, const char *text)
+{
+    for (; !lint->in->generation->escapes_controls && *text; text++)
+        if (((unsigned char)*text < 0x20 && !strchr("\t\n\r", *text)) || *text == 0x7f)
+            return true;
+    return false;
 }
 
 static void lint_locations(struct icsp_lint *lint, const struct icsp_registry *entry)
 {
     static const char scheme[] = "a location that begins with http:// or https:// is refused";
-    static const char empty[] = "a location of slashes alone is refused as empty";
+    static const char empty[] = "a location that is empty, or has slashes alone, is refused";
+    static const char control[] = "this generation writes control characters as they are";
 
     if (has_scheme(icsp_registry_scope(entry).ptr) || has_scheme(entry->location))
         warn_registries(lint, entry, NULL, "leave the scheme out", scheme);
-    if (is_slashes(icsp_registry_scope(entry).ptr))
+    if (is_bad_wildcard(icsp_registry_scope(entry).ptr))
+        warn_registries(lint, entry, NULL, "write *.domain alone",
+                        "a wildcard with a port or a path is refused");
+    if (is_empty(icsp_registry_scope(entry).ptr))
         warn_registries(lint, entry, NULL, "name a host", empty);
+    if (has_raw_control(lint, icsp_registry_scope(entry).ptr))
+        warn_registries(lint, entry, NULL, "leave them out", control);
     for (size_t i = 0; i < entry->mirror_count; i++) {
         if (has_scheme(entry->mirrors[i].location))
             warn_registries(lint, entry, entry->mirrors[i].location, "leave the scheme out",
                             scheme);
-        if (is_slashes(entry->mirrors[i].location) || !entry->mirrors[i].location[0])
+        if (is_empty(entry->mirrors[i].location))
             warn_registries(lint, entry, entry->mirrors[i].location, "name a host", empty);
+        if (has_raw_control(lint, entry->mirrors[i].location))
+            warn_registries(lint, entry, entry->mirrors[i].location, "leave them out", control);
     }
 }
 
