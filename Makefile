@@ -222,8 +222,8 @@ lint-format:
 	$(Q)clang-format --dry-run -Werror $(ALL_CH)
 lint-static: $(SOURCES:%=$(O)/tidy/%.ok)
 	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability \
-	    --suppress=missingInclude --suppress=unusedFunction -D__GNUC__ -DMIRROR_VERSION='""' \
-	    -I. -Isrc $(dir $(firstword $(SOURCES))).. bundle icsp
+	    --library=tests/lint/cppcheck.cfg --suppress=missingInclude --suppress=unusedFunction \
+	    -D__GNUC__ -DMIRROR_VERSION='""' -I. -Isrc src bundle icsp
 $(O)/tidy/%.ok: % .clang-tidy Makefile
 	@mkdir -p $(@D)
 	$(Q)clang-tidy --quiet --warnings-as-errors='*' $< -- $(OUR_CPPFLAGS) -std=c11 2>/dev/null

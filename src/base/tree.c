@@ -121,6 +121,7 @@ struct anchor {
 struct reader {
     yaml_parser_t parser;
     const char *name;
+    struct mir_span text;
     struct mir_map *anchors; /* of the current document */
     struct anchor *anchor_list;
     size_t nodes;
@@ -146,16 +147,30 @@ static bool fail_at(struct reader *r, const yaml_mark_t *mark, enum mir_code cod
                     what);
 }
 
+/* A byte the encoding does not allow has an offset and no line: the scanner is not there yet. */
+static bool fail_byte(struct reader *r, size_t offset, const char *problem)
+{
+    size_t line = 1;
+    size_t column = 1;
+
+    for (size_t i = 0; i < offset && i < r->text.len; i++) {
+        column++;
+        if (r->text.ptr[i] != '\n')
+            continue;
+        line++;
+        column = 1;
+    }
+    return mir_fail(r->err, MIR_E_FORMAT, "%s:%zu:%zu: byte %zu: %s", r->name, line, column, offset,
+                    problem);
+}
+
 static bool fail_scanner(struct reader *r)
 {
     const yaml_parser_t *parser = &r->parser;
     const char *problem = parser->problem ? parser->problem : "not readable";
 
-    /* A byte the encoding does not allow has an offset and no line. */
     if (parser->error == YAML_READER_ERROR)
-        return mir_fail(r->err, MIR_E_FORMAT, "%s:%zu:%zu: byte %zu: %s", r->name,
-                        parser->mark.line + 1, parser->mark.column + 1, parser->problem_offset,
-                        problem);
+        return fail_byte(r, parser->problem_offset, problem);
     return fail_at(r, &parser->problem_mark, MIR_E_FORMAT, problem);
 }
 
@@ -483,7 +498,8 @@ static bool read_mapping(struct reader *r, const yaml_mark_t *mark, unsigned dep
     if (mapping.merged && !merge_into(r, mark, &mapping))
         return false;
     note_container(r, mapping.object, &mapping.lines);
-    *out = (struct node){.value = mir_steal(&mapping.object), .height = mapping.height + 1};
+    *out = (struct node){.height = mapping.height + 1};
+    out->value = mir_steal(&mapping.object);
     return true;
 }
 
@@ -612,7 +628,7 @@ bool mir_yaml_parse(struct mir_span text, const char *name, json_t **out, struct
 bool mir_yaml_parse_lines(struct mir_span text, const char *name, struct mir_lines *lines,
                           json_t **out, struct mir_error *err)
 {
-    struct reader r = {.name = name, .lines = lines, .err = err};
+    struct reader r = {.name = name, .text = text, .lines = lines, .err = err};
     auto_json *documents = json_array();
     bool ok;
 

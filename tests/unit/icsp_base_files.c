@@ -148,7 +148,8 @@ static void base_policy_is_read_in_the_order_of_the_operator(void **state)
          "\"sigstoreSigned\"}]}}, \"default\": [{\"new\": 1, \"keyPath\": \"k\", \"type\": "
          "\"signedBy\"}]}",
          "{\"default\":[{\"type\":\"signedBy\",\"keyPath\":\"k\",\"signedIdentity\":"
-         "{\"type\":\"matchRepoDigestOrExact\"},\"new\":1}],\"transports\":{\"a\":{\"z\":[{\"type\":"
+         "{\"type\":\"matchRepoDigestOrExact\"},\"new\":1}],\"transports\":{\"a\":{\"z\":[{"
+         "\"type\":"
          "\"sigstoreSigned\",\"keyPaths\":[\"1\",\"0\"],\"signedIdentity\":{\"type\":"
          "\"exactRepository\",\"dockerRepository\":\"r\"}}]},\"b\":{}}}"},
     };
