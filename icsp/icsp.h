@@ -68,6 +68,7 @@ struct icsp_file {
 struct icsp_files {
     struct icsp_file *items; /* registries.conf and policy.json first, always; then by path */
     size_t count, capacity;
+    struct icsp_file_index *index; /* private; NULL when the list is complete */
 };
 
 void icsp_files_release(struct icsp_files *files);

@@ -5,6 +5,7 @@
  */
 #include "icsp/lint_priv.h"
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "icsp/scope_priv.h"
 
@@ -171,14 +172,34 @@ static void lint_blocked_release(struct icsp_lint *lint)
 
 /* ---- lists against each other ---- */
 
+/* Both lists can be long: every scope around the entry is looked up. */
+static bool is_inside(const struct mir_map *set, const char *scope)
+{
+    struct icsp_scope_walk walk = icsp_scope_walk_from(mir_span_of(scope));
+    struct mir_span super;
+    bool wildcard;
+
+    while (icsp_scope_walk_next(&walk, &super, &wildcard)) {
+        auto_free char *name = mir_format("%s%.*s", wildcard ? "*" : "", MIR_SPAN_ARG(super));
+
+        if (mir_map_find(set, mir_span_of(name)))
+            return true;
+    }
+    return false;
+}
+
 static void lint_insecure_allowed(struct icsp_lint *lint)
 {
     const struct icsp_list *insecure = &lint->image->insecure;
+    const struct icsp_list *allowed = &lint->in->guarded->allowed;
+    auto_map *set = mir_map_new();
 
+    for (size_t i = 0; i < allowed->count; i++)
+        mir_map_set(set, mir_span_of(allowed->items[i]), set);
     for (size_t i = 0; is_restricted(lint) && i < insecure->count; i++) {
         auto_free char *field = NULL;
 
-        if (containing(&lint->in->guarded->allowed, insecure->items[i]))
+        if (is_inside(set, insecure->items[i]))
             continue;
         field = mir_format("%s[%zu]", ICSP_FIELD_INSECURE, i);
         warn(lint, "insecure-not-allowed", field, insecure->items[i],

@@ -134,8 +134,8 @@ static void tree_yaml_refuses_with_line_and_column(void **state)
         {"list as key", "? [a]\n: b\n", "t:1:3: key", MIR_E_FORMAT},
         {"NUL in a string", "a: \"x\\0y\"\n", "t:1:4: NUL", MIR_E_FORMAT},
         {"NUL in a key", "\"x\\0y\": 1\n", "t:1:1: NUL", MIR_E_FORMAT},
-        {"control character", "a: x\x01y\n", "t:", MIR_E_FORMAT},
-        {"invalid UTF-8", "a: \xff\xfe\n", "t:", MIR_E_FORMAT},
+        {"control character", "a: x\nb: x\x01y\n", "t:2:5: byte 9: ", MIR_E_FORMAT},
+        {"invalid UTF-8", "a: x\n\nb: \xff\xfe\n", "t:3:4: byte 9: ", MIR_E_FORMAT},
         {"two values in one document", "a: 1\n- b\n", "t:2:1: ", MIR_E_FORMAT},
     };
 
