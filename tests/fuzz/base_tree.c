@@ -1,5 +1,6 @@
 /*
  * Any bytes as YAML: read without a crash, and what was read survives writing and reading again.
+ * Every value has a line, and it is one of the text.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -29,9 +30,44 @@ static void check_document(json_t *document)
     }
 }
 
+/* Lines as libyaml counts them: CR, LF, CR LF, NEL, LS and PS each end one. */
+static unsigned count_lines(struct mir_span text)
+{
+    unsigned lines = 1;
+
+    for (size_t i = 0; i < text.len; i++)
+        lines += text.ptr[i] == '\n' || text.ptr[i] == '\r' || (unsigned char)text.ptr[i] == 0x85 ||
+                 (unsigned char)text.ptr[i] == 0xa8 || (unsigned char)text.ptr[i] == 0xa9;
+    return lines;
+}
+
+/* Aliases share what they repeat: a tree is looked at as deep as a text goes, not as wide. */
+static void check_lines(const struct mir_lines *lines, json_t *value, unsigned max, unsigned depth)
+{
+    json_t *child;
+    const char *key;
+    size_t i;
+    size_t at = 0;
+
+    json_array_foreach (value, i, child) {
+        assert(mir_lines_item(lines, value, i) >= 1 && mir_lines_item(lines, value, i) <= max);
+        if (i < 3 && depth < 8)
+            check_lines(lines, child, max, depth + 1);
+    }
+    json_object_foreach (value, key, child) {
+        assert(mir_lines_item(lines, value, at) >= 1 && mir_lines_item(lines, value, at) <= max);
+        if (at < 3)
+            assert(mir_lines_member(lines, value, key) == mir_lines_item(lines, value, at));
+        if (at < 3 && depth < 8)
+            check_lines(lines, child, max, depth + 1);
+        at++;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct mir_error err = MIR_ERROR_INIT;
+    auto_lines *lines = mir_lines_new();
     auto_json *documents = NULL;
     auto_json *value = NULL;
     json_t *document;
@@ -40,10 +76,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!mir_json_parse(mir_span(data, size), "fuzz", &value, &err))
         assert(err.text[0] != '\0');
     mir_error_clear(&err);
-    if (!mir_yaml_parse(mir_span(data, size), "fuzz", &documents, &err)) {
+    if (!mir_yaml_parse_lines(mir_span(data, size), "fuzz", lines, &documents, &err)) {
         assert(err.text[0] != '\0');
         return 0;
     }
+    check_lines(lines, documents, count_lines(mir_span(data, size)), 0);
     json_array_foreach (documents, i, document)
         check_document(document);
     return 0;
