@@ -369,6 +369,7 @@ static void send_says_who_cannot_be_reached(void **state)
     auto_bench b;
 
     (void)state;
+    assert_true(fd >= 0);
     bench_start(&b, 2);
     assert_false(http_send(b.conn, &request, &b.response, &b.err));
     assert_int_equal(b.err.code, MIR_E_NETWORK);
