@@ -11,7 +11,8 @@
 void icsp_files_set(struct icsp_files *files, const char *path, struct mir_span data);
 /** The same for a file that every node has. */
 void icsp_files_set_base(struct icsp_files *files, const char *path, struct mir_span data);
-/** The list is complete: from the third on by path; the first two are registries.conf and policy.json. */
+/** The list is complete: from the third on by path; the first two are registries.conf and
+ * policy.json. */
 void icsp_files_sort(struct icsp_files *files);
 
 #endif
