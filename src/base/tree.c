@@ -67,7 +67,7 @@ bool mir_json_parse(struct mir_span text, const char *name, json_t **out, struct
 /* Text without the blanks it begins with. */
 static struct mir_span skip_blank_lines(struct mir_span text, unsigned *line)
 {
-    for (; text.len > 0 && strchr(" \t\r\n", text.ptr[0]); text = mir_span_from(text, 1))
+    for (; text.len > 0 && mir_is_json_blank(text.ptr[0]); text = mir_span_from(text, 1))
         *line += text.ptr[0] == '\n';
     return text;
 }
@@ -84,11 +84,10 @@ static bool json_stream_parse(struct mir_span text, const char *name, struct mir
     auto_line_list roots = {0};
     unsigned line = 1;
 
-    for (; mir_span_trim(text).len > 0;) {
+    for (text = skip_blank_lines(text, &line); text.len > 0; text = skip_blank_lines(text, &line)) {
         json_error_t why;
         json_t *value;
 
-        text = skip_blank_lines(text, &line);
         if (text.ptr[0] != '{' && text.ptr[0] != '[')
             return false;
         value =

@@ -116,7 +116,7 @@ struct json_text {
 
 static void skip_blanks(struct json_text *text)
 {
-    for (; text->at < text->end && strchr(" \t\r\n", *text->at); text->at++)
+    for (; text->at < text->end && mir_is_json_blank(*text->at); text->at++)
         text->line += *text->at == '\n';
 }
 
@@ -134,7 +134,7 @@ static void skip_scalar(struct json_text *text)
         skip_string(text);
         return;
     }
-    while (text->at < text->end && !strchr(" \t\r\n,]}", *text->at))
+    while (text->at < text->end && !mir_is_json_blank(*text->at) && !strchr(",]}", *text->at))
         text->at++;
 }
 

@@ -29,6 +29,12 @@ enum tree_scalar mir_tree_scalar(struct mir_span text, json_int_t *integer, doub
 /** Would some YAML 1.1 reader take it for something else than a string? */
 bool mir_tree_must_quote(struct mir_span text);
 
+/* strchr() would find the NUL too. */
+static inline bool mir_is_json_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* The lines of the children of one container, in order, while it is being read. */
 struct mir_line_list {
     unsigned *lines;

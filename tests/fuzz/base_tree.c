@@ -30,10 +30,11 @@ static void check_document(json_t *document)
     }
 }
 
-/* Lines as libyaml counts them: CR, LF, CR LF, NEL, LS and PS each end one. */
+/* Lines as libyaml counts them: CR, LF, CR LF, NEL, LS and PS each end one, and an empty value at
+ * the end of the text stands behind the last. */
 static unsigned count_lines(struct mir_span text)
 {
-    unsigned lines = 1;
+    unsigned lines = 2;
 
     for (size_t i = 0; i < text.len; i++)
         lines += text.ptr[i] == '\n' || text.ptr[i] == '\r' || (unsigned char)text.ptr[i] == 0x85 ||
