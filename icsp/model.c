@@ -8,6 +8,9 @@
 #include "base/mem.h"
 
 #define LIST_DEPTH_MAX 4 /* a List in a List ... */
+#define NAME_MAX_BYTES                                                                             \
+    4096 /* of a scope or mirror: far above what a reference can have, and low                     \
+            enough to look at every part of it */
 
 /* What the functions below hand on: the object they are in. */
 struct intake {
@@ -94,6 +97,16 @@ static bool get_string(struct intake *in, const json_t *parent, const char *key,
     return !value || *out || wrong_type(in, field, "a string");
 }
 
+/* A scope or a mirror of sensible length. */
+static bool check_name(struct intake *in, const char *name, const char *field)
+{
+    if (strlen(name) <= NAME_MAX_BYTES)
+        return true;
+    return icsp_reject(in->findings, in->err, MIR_E_LIMIT,
+                       (struct icsp_place){.object = in->origin, .field = field, .rule = "limit"},
+                       NULL, "longer than %d bytes", NAME_MAX_BYTES);
+}
+
 static bool get_list(struct intake *in, const json_t *parent, const char *key, const char *field,
                      struct icsp_list *out)
 {
@@ -109,12 +122,14 @@ static bool get_list(struct intake *in, const json_t *parent, const char *key, c
     json_array_foreach (list, i, item) {
         auto_free char *place = NULL;
 
-        if (json_is_string(item)) {
+        if (json_is_string(item) && json_string_length(item) <= NAME_MAX_BYTES) {
             icsp_list_add(out, json_string_value(item));
             continue;
         }
         place = mir_format("%s[%zu]", field, i);
-        return wrong_type(in, place, "a string");
+        if (!json_is_string(item))
+            return wrong_type(in, place, "a string");
+        return check_name(in, json_string_value(item), place);
     }
     return true;
 }
@@ -214,6 +229,8 @@ static bool read_set(struct intake *in, const json_t *item, const char *field, s
         return false;
     if (!set->source)
         set->source = "";
+    if (!check_name(in, set->source, source_at))
+        return false;
     return !has_policy || read_set_policy(in, item, policy_at, &set->never);
 }
 

@@ -158,6 +158,12 @@ taken documents.yaml
     printf '{}]}'
 } >items.json
 refused items.json 'items.json:100001: an object without kind'
+printf '%s\n    - "%s"\n' "$image" "$(printf 'a.%.0s' {1..100000})" >long-entry.yaml
+refused long-entry.yaml 'long-entry.yaml:7: Image/cluster: spec.registrySources.insecureRegistries[0]: longer'
+printf '%s\n  - {mirrors: [m.io], source: "%s"}\n' "$set" "$(printf 'a.%.0s' {1..100000})" >long-source.yaml
+refused long-source.yaml 'spec.imageDigestMirrors[0].source: longer than 4096 bytes'
+printf '%s\n    - "%s"\n' "$image" "$(printf 'a.%.0s' {1..2047})io" >longest-entry.yaml
+taken longest-entry.yaml
 head -c 4000000 /dev/zero | tr '\0' 'x' >long.yaml
 refused long.yaml 'document: must be an object'
 entries '%d,' | sed 's/^/[/; s/,$/]/' >scalars.yaml
