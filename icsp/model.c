@@ -104,7 +104,8 @@ static bool check_name(struct intake *in, const char *name, const char *field)
         return true;
     return icsp_reject(in->findings, in->err, MIR_E_LIMIT,
                        (struct icsp_place){.object = in->origin, .field = field, .rule = "limit"},
-                       NULL, "longer than %d bytes", NAME_MAX_BYTES);
+                       "no registry has names of that length: correct the entry or leave it out",
+                       "longer than %d bytes", NAME_MAX_BYTES);
 }
 
 static bool get_list(struct intake *in, const json_t *parent, const char *key, const char *field,
