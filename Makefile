@@ -55,7 +55,7 @@ PACKAGES := libcurl >= 7.88 libarchive >= 3.6 libcrypto >= 3.0 jansson >= 2.14 y
             libmicrohttpd >= 0.9.75
 PACKAGE_NAMES := libcurl libarchive libcrypto jansson yaml-0.1 libmicrohttpd
 
-NO_DEPS_GOALS := deps help clean format lint-format check-bare uninstall dist demo
+NO_DEPS_GOALS := deps deps-dev help clean format lint-format check-bare uninstall dist demo
 ifneq ($(filter-out $(NO_DEPS_GOALS),$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell $(PKG_CONFIG) --exists "$(PACKAGES)" 2>/dev/null && echo yes),yes)
 $(error Libraries are missing or too old ($(PACKAGES)). Run "make deps" as root)
@@ -236,7 +236,7 @@ format: ## clang-format everything
 # ---- documentation, installation and the rest -------------------------------------------------
 
 MAN_PAGES := $(wildcard docs/man/*.1)
-.PHONY: man install uninstall deps demo bench compdb dist clean help
+.PHONY: man install uninstall deps deps-dev demo bench compdb dist clean help
 man: $(MAN_PAGES) ## the man pages (written by hand, checked against --help by the tests)
 
 install: all ## honours DESTDIR, PREFIX, BINDIR, MANDIR
@@ -247,6 +247,8 @@ uninstall: ## remove what install put there
 
 deps: ## install what is missing (apt, dnf); needs root
 	$(Q)tests/lib/install-deps
+deps-dev: ## the same, and what lint, fuzz and check-bare need
+	$(Q)tests/lib/install-deps dev
 demo: ## the main job, end to end, on this machine
 	$(Q)examples/demo.sh
 
