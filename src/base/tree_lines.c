@@ -114,6 +114,19 @@ struct json_text {
     struct mir_lines *lines;
 };
 
+/* The parser has seen to it that what is looked for is there; all the same, nothing is read or
+ * passed over beyond the end. */
+static bool stands(const struct json_text *text, char c)
+{
+    return text->at < text->end && *text->at == c;
+}
+
+static void step(struct json_text *text)
+{
+    if (text->at < text->end)
+        text->at++;
+}
+
 static void skip_blanks(struct json_text *text)
 {
     for (; text->at < text->end && mir_is_json_blank(*text->at); text->at++)
@@ -123,14 +136,15 @@ static void skip_blanks(struct json_text *text)
 /* The quotes and all between them; a string holds no line feed. */
 static void skip_string(struct json_text *text)
 {
-    for (text->at++; text->at < text->end && *text->at != '"'; text->at++)
-        text->at += *text->at == '\\';
-    text->at++;
+    for (step(text); text->at < text->end && *text->at != '"'; step(text))
+        if (*text->at == '\\')
+            step(text);
+    step(text);
 }
 
 static void skip_scalar(struct json_text *text)
 {
-    if (*text->at == '"') {
+    if (stands(text, '"')) {
         skip_string(text);
         return;
     }
@@ -147,8 +161,8 @@ static void walk_child(struct json_text *text, json_t *child, struct mir_line_li
     mir_line_list_add(list, text->line);
     walk_value(text, child);
     skip_blanks(text);
-    if (*text->at == ',')
-        text->at++;
+    if (stands(text, ','))
+        step(text);
 }
 
 static void walk_member(struct json_text *text, json_t *child, struct mir_line_list *list)
@@ -156,7 +170,7 @@ static void walk_member(struct json_text *text, json_t *child, struct mir_line_l
     skip_blanks(text);
     skip_string(text);
     skip_blanks(text);
-    text->at++; /* the colon */
+    step(text); /* the colon */
     walk_child(text, child, list);
 }
 
@@ -172,7 +186,7 @@ static void walk_value(struct json_text *text, json_t *value)
         skip_scalar(text);
         return;
     }
-    text->at++;
+    step(text);
     json_array_foreach (value, i, child)
         walk_child(text, child, &list);
     json_object_foreach (value, key, child) {
@@ -180,7 +194,7 @@ static void walk_value(struct json_text *text, json_t *value)
         walk_member(text, child, &list);
     }
     skip_blanks(text);
-    text->at++;
+    step(text);
     mir_lines_set(text->lines, value, &list);
 }
 

@@ -152,10 +152,11 @@ static void tree_yaml_refuses_with_line_and_column(void **state)
 }
 
 /* Texts with a NUL among blanks, at the end of their memory. */
-static void tree_yaml_refuses_nul_wherever_it_stands(void **state)
+static void tree_refuses_nul_wherever_it_stands(void **state)
 {
-    static const struct mir_span texts[] = {{"\0\t", 2},   {"\0", 1},    {" \0", 2},   {"{}\0", 3},
-                                            {"\n\0\n", 3}, {"{}\0 ", 4}, {"{}\0{}", 5}};
+    static const struct mir_span texts[] = {{"\0\t", 2},   {"\0", 1},     {" \0", 2},
+                                            {"{}\0", 3},   {"\n\0\n", 3}, {"{}\0 ", 4},
+                                            {"{}\0{}", 5}, {"[4\0]", 4},  {"[{\"a\":[4\0]}]", 12}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -166,6 +167,10 @@ static void tree_yaml_refuses_nul_wherever_it_stands(void **state)
         memcpy(copy, texts[i].ptr, texts[i].len);
         if (mir_yaml_parse(mir_span(copy, texts[i].len), "t", &documents, &err))
             fail_msg("text %zu was taken", i);
+        assert_int_equal(err.code, MIR_E_FORMAT);
+        mir_error_clear(&err);
+        if (mir_json_parse(mir_span(copy, texts[i].len), "t", &documents, &err))
+            fail_msg("text %zu was taken as JSON", i);
         assert_int_equal(err.code, MIR_E_FORMAT);
         free(copy);
     }
@@ -473,7 +478,7 @@ int main(void)
         cmocka_unit_test(tree_yaml_resolves_scalars_as_kubernetes_does),
         cmocka_unit_test(tree_yaml_reads_structure),
         cmocka_unit_test(tree_yaml_refuses_with_line_and_column),
-        cmocka_unit_test(tree_yaml_refuses_nul_wherever_it_stands),
+        cmocka_unit_test(tree_refuses_nul_wherever_it_stands),
         cmocka_unit_test(tree_yaml_bounds_depth),
         cmocka_unit_test(tree_yaml_counts_depth_through_aliases),
         cmocka_unit_test(tree_yaml_bounds_alias_bombs),
