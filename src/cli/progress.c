@@ -241,7 +241,8 @@ void cli_progress_end(struct cli_progress *progress)
     atomic_store(&progress->stop.flag, 1);
     if (progress->has_thread)
         (void)pthread_join(progress->thread, NULL);
-    if (progress->kind == CLI_PROGRESS_JSON)
+    /* However short it was, the end is shown once. */
+    if (progress->kind == CLI_PROGRESS_JSON || progress->kind == CLI_PROGRESS_BAR)
         show(progress);
     (void)pthread_mutex_lock(&progress->cli->lock);
     cli_progress_hide(progress);
