@@ -33,11 +33,6 @@ static void free_blob(struct copy_blob *blob)
     free(blob);
 }
 
-static void free_origin(struct copy_origin *origin)
-{
-    free(origin);
-}
-
 void copy_graph_release(struct copy_graph *graph)
 {
     for (size_t i = 0; i < graph->manifest_count; i++)
@@ -45,7 +40,7 @@ void copy_graph_release(struct copy_graph *graph)
     for (size_t i = 0; i < graph->blob_count; i++)
         free_blob(graph->blobs[i]);
     for (size_t i = 0; i < graph->origin_count; i++)
-        free_origin(graph->origins[i]);
+        free(graph->origins[i]);
     for (size_t i = 0; i < graph->word_count; i++)
         free(graph->word_list[i]);
     free(graph->manifests);
