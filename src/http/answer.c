@@ -140,6 +140,13 @@ static bool check_total(struct http_try *t, uint64_t total)
                     t->request->size);
 }
 
+/* The server does not do ranges as it should: what is left is asked for without. */
+static bool distrust_ranges(struct http_try *t)
+{
+    t->response->whole = true;
+    return false;
+}
+
 static bool accept_part(struct http_try *t)
 {
     const char *text = http_response_header(t->response, "Content-Range");
@@ -150,14 +157,16 @@ static bool accept_part(struct http_try *t)
 
     if (!t->ranged)
         return refuse(t, MIR_E_PROTOCOL, "206 for a request without a range");
-    if (!text || !parse_content_range(text, &first, &last, &has_total, &total))
-        return refuse(t, MIR_E_PROTOCOL, "206 without a valid Content-Range");
+    if (!text || !parse_content_range(text, &first, &last, &has_total, &total)) {
+        (void)mir_fail(&t->err, MIR_E_PROTOCOL, "206 without a valid Content-Range");
+        return distrust_ranges(t);
+    }
     if (first != t->response->reached || (has_total && last + 1 != total) ||
         (t->request->has_size && last + 1 != t->request->size)) {
-        t->fatal = true;
-        return mir_fail(&t->err, MIR_E_PROTOCOL,
-                        "asked for the bytes from %" PRIu64 " on, the server answers with \"%s\"",
-                        t->response->reached, text);
+        (void)mir_fail(&t->err, MIR_E_PROTOCOL,
+                       "asked for the bytes from %" PRIu64 " on, the server answers with \"%s\"",
+                       t->response->reached, text);
+        return distrust_ranges(t);
     }
     return !has_total || check_total(t, total);
 }
@@ -179,6 +188,7 @@ bool http_answer_begin(struct http_try *t)
     t->has_length = is_chunked(t->response) || content_length(t->response, &len);
     if (status < 200 || status > 299) {
         t->mode = HTTP_BODY_REFUSAL;
+        t->response->whole |= t->ranged && status == 416;
         return true;
     }
     if (t->request->sink && t->request->method == HTTP_GET) {

@@ -161,6 +161,7 @@ struct http_response {
     struct mir_buf headers; /* read with http_response_header() */
     struct mir_buf body;    /* without sink; of a refusal the first HTTP_ERROR_BODY_MAX bytes */
     uint64_t reached;       /* where the sink stands: offset of the next byte */
+    bool whole;             /* a range was answered wrongly: no more are asked for */
 };
 void http_response_release(struct http_response *response);
 #define auto_response __attribute__((cleanup(http_response_release))) struct http_response
@@ -182,9 +183,9 @@ const char *http_response_header(const struct http_response *response, const cha
  *
  * Retried, with exponential backoff and jitter or as Retry-After says, unless request->once:
  * connections that fail or break, truncated bodies, 408, 429, 5xx. A body for a sink goes on with
- * Range from the byte reached; where the server ignores Range what the sink has is skipped; a
- * server that answers another range than asked for fails with MIR_E_PROTOCOL. A try that brought a
- * good piece of the body further is not counted.
+ * Range from the byte reached; where the server ignores Range what the sink has is skipped; one that
+ * answers another range than asked for, or none it has (416), is asked for the whole body instead,
+ * once. A try that brought a good piece of the body further is not counted.
  *
  * Redirects: GET and HEAD follow 301, 302, 303, 307, 308; the others 307 and 308. At most
  * HTTP_REDIRECTS_MAX, http and https only, never from https to http. Authorization and client

@@ -32,6 +32,7 @@ struct relay {
     struct http_try put;
     bool get_active;
     bool put_active;
+    bool get_whole; /* the running GET asked for the whole body although a part is there */
     bool verified;
     bool over; /* there is an answer to hand back */
     char *ring;
@@ -101,6 +102,7 @@ static bool start_get(struct relay *r, struct mir_error *err)
         return false;
     r->get.gate = &r->gate;
     r->get_from = r->get_response->reached;
+    r->get_whole = r->get_response->whole;
     r->get_active = true;
     return add_handle(r, r->conn->second, err);
 }
@@ -161,6 +163,13 @@ static bool get_complete(struct relay *r, struct mir_error *err)
     return true;
 }
 
+static bool get_from_home(struct relay *r, struct mir_error *err)
+{
+    free(r->get_trail.url);
+    r->get_trail = (struct http_trail){.url = mir_strdup(r->job->get->url)};
+    return start_get(r, err);
+}
+
 /* Wait and go on from the byte reached, or give up with *trouble. */
 static bool get_again(struct relay *r, bool answered, const struct mir_error *trouble,
                       struct mir_error *err)
@@ -177,9 +186,7 @@ static bool get_again(struct relay *r, bool answered, const struct mir_error *tr
             mir_error_clear(err);
         return r->over;
     }
-    free(r->get_trail.url);
-    r->get_trail = (struct http_trail){.url = mir_strdup(r->job->get->url)};
-    return start_get(r, err);
+    return get_from_home(r, err);
 }
 
 static bool get_answered(struct relay *r, struct mir_error *err)
@@ -208,10 +215,14 @@ static bool get_answered(struct relay *r, struct mir_error *err)
 static bool get_ended(struct relay *r, CURLcode code, struct mir_error *err)
 {
     struct mir_error trouble = MIR_ERROR_INIT;
+    bool answered;
 
     (void)curl_multi_remove_handle(r->conn->multi, r->conn->second);
     r->get_active = false;
-    if (http_try_end(&r->get, code, &trouble))
+    answered = http_try_end(&r->get, code, &trouble);
+    if (r->get_response->whole && !r->get_whole)
+        return get_from_home(r, err); /* its ranges are not to be trusted */
+    if (answered)
         return get_answered(r, err);
     (void)fail_at(HTTP_GET, r->get_response->url, &trouble);
     if (!r->get.fatal && mir_may_retry(&trouble))

@@ -218,6 +218,21 @@ static void trace(const struct mir_sink *sink, const struct http_request *reques
             response->status);
 }
 
+/* Has the last answer shown that this server's ranges are not to be trusted? That is no failed try:
+ * the next one asks for the whole body. */
+static bool turned_whole(const struct http_conn *conn, const struct http_response *response,
+                         bool before)
+{
+    auto_free char *shown = NULL;
+
+    if (before || !response->whole)
+        return false;
+    shown = http_url_redact(response->url);
+    mir_log(conn->client->sink, MIR_LEVEL_DEBUG,
+            "GET %s: a range was answered wrongly; asking for the whole", shown);
+    return true;
+}
+
 bool http_send(struct http_conn *conn, const struct http_request *request,
                struct http_response *response, struct mir_error *err)
 {
@@ -227,11 +242,14 @@ bool http_send(struct http_conn *conn, const struct http_request *request,
     for (;;) {
         struct mir_error trouble = MIR_ERROR_INIT;
         uint64_t before = response->reached;
+        bool whole = response->whole;
         bool fatal = false;
         bool answered = try_along(conn, request, response, &fatal, &trouble);
 
         if (answered)
             trace(conn->client->sink, request, response);
+        if (turned_whole(conn, response, whole))
+            continue;
         if (answered && !http_status_may_pass(response->status))
             return true;
         if (answered)

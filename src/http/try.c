@@ -294,7 +294,8 @@ static unsigned set_range(struct http_try *t)
 {
     char range[32];
 
-    t->ranged = t->request->method == HTTP_GET && t->request->sink && t->response->reached > 0;
+    t->ranged = t->request->method == HTTP_GET && t->request->sink && t->response->reached > 0 &&
+                !t->response->whole;
     if (!t->ranged)
         return 0;
     (void)snprintf(range, sizeof(range), "%" PRIu64 "-", t->response->reached);

@@ -441,40 +441,107 @@ static void send_skips_what_it_has_when_range_is_ignored(void **state)
     assert_got_body(&b);
 }
 
-static void send_refuses_a_range_it_did_not_ask_for(void **state)
+static const struct lie {
+    const char *label;
+    int status;
+    const char *headers;
+} range_lies[] = {
+    {"another start", 206, "Content-Range: bytes 9-35/36\r\n"},
+    {"from zero", 206, "Content-Range: bytes 0-35/36\r\n"},
+    {"another total", 206, "Content-Range: bytes 10-36/37\r\n"},
+    {"not to the end", 206, "Content-Range: bytes 10-20/36\r\n"},
+    {"none", 206, ""},
+    {"nonsense", 206, "Content-Range: bytes x-y/z\r\n"},
+    {"backwards", 206, "Content-Range: bytes 20-10/36\r\n"},
+    {"overflow", 206, "Content-Range: bytes 10-99999999999999999999/36\r\n"},
+    {"not satisfiable", 416, "Content-Range: bytes */36\r\n"},
+};
+
+/* The first answer breaks at byte 10; a range is answered by a lie; what then comes is `last`. */
+static void lie_about_range(const struct lie *lie, const struct server_reply *last,
+                            struct server_reply replies[3])
 {
-    const struct {
-        const char *label;
-        int status;
-        const char *headers;
-        const char *says;
-    } rows[] = {
-        {"another start", 206, "Content-Range: bytes 9-35/36\r\n", "bytes 9-35/36"},
-        {"from zero", 206, "Content-Range: bytes 0-35/36\r\n", "bytes 0-35/36"},
-        {"another total", 206, "Content-Range: bytes 10-36/37\r\n", "bytes 10-36/37"},
-        {"not to the end", 206, "Content-Range: bytes 10-20/36\r\n", "bytes 10-20/36"},
-        {"none", 206, "", "without a valid Content-Range"},
-        {"nonsense", 206, "Content-Range: bytes x-y/z\r\n", "without a valid Content-Range"},
-        {"backwards", 206, "Content-Range: bytes 20-10/36\r\n", "without a valid Content-Range"},
-        {"overflow", 206, "Content-Range: bytes 10-99999999999999999999/36\r\n",
-         "without a valid Content-Range"},
-        {"success without body", 204, "", "a success without a body"},
-    };
+    replies[0] = (struct server_reply){
+        .times = 1, .status = 200, .body = BODY, .fault = SERVER_FAULT_CUT, .fault_at = 10};
+    replies[1] = (struct server_reply){
+        .needs = "Range: ", .status = lie->status, .headers = lie->headers, .body = BODY};
+    replies[2] = *last;
+}
+
+static void send_asks_for_all_where_a_range_is_answered_wrongly(void **state)
+{
+    const struct server_reply honest = {.status = 200, .body = BODY};
 
     (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct server_reply replies[] = {
-            {.times = 1, .status = 200, .body = BODY, .fault = SERVER_FAULT_CUT, .fault_at = 10},
-            {.status = rows[i].status, .headers = rows[i].headers, .body = BODY}};
-        auto_server *server = server_start(replies, COUNT(replies));
+    for (size_t i = 0; i < COUNT(range_lies); i++) {
+        struct server_reply replies[3];
+        auto_server *server = NULL;
         auto_bench b;
 
-        bench_start(&b, 5);
-        if (get(&b, server, "/x", BODY_LEN) || b.err.code != MIR_E_PROTOCOL ||
-            !strstr(b.err.text, rows[i].says) || b.got.len != 10)
-            fail_msg("%s: %s, %zu bytes", rows[i].label, b.err.text, b.got.len);
-        assert_int_equal(server_count(server, NULL, NULL), 2);
+        lie_about_range(&range_lies[i], &honest, replies);
+        server = server_start(replies, COUNT(replies));
+        bench_start(&b, 1);
+        if (!get(&b, server, "/x", BODY_LEN))
+            fail_msg("%s: %s", range_lies[i].label, b.err.text);
+        assert_got_body(&b);
+        assert_int_equal(server_count(server, NULL, NULL), 3);
+        assert_int_equal(b.clock.wait_count, 1); /* for the cut, not for the lie */
     }
+}
+
+/* Without Range a 206 is nothing but wrong, and a liar is not asked for ever. */
+static void send_refuses_a_range_that_is_none(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(range_lies); i++) {
+        const struct server_reply again = {
+            .status = range_lies[i].status, .headers = range_lies[i].headers, .body = BODY};
+        struct server_reply replies[3];
+        auto_server *server = NULL;
+        auto_bench b;
+        bool answered;
+
+        lie_about_range(&range_lies[i], &again, replies);
+        server = server_start(replies, COUNT(replies));
+        bench_start(&b, 5);
+        answered = get(&b, server, "/x", BODY_LEN);
+        if (answered != (range_lies[i].status == 416) || b.got.len != 10 ||
+            (!answered && b.err.code != MIR_E_PROTOCOL))
+            fail_msg("%s: %s, %zu bytes", range_lies[i].label, b.err.text, b.got.len);
+        assert_int_equal(server_count(server, NULL, NULL), 3);
+    }
+}
+
+/* A server that breaks off again and again, and has no use for ranges: the sink still gets each
+ * byte once, and the tries are bounded. */
+static void send_bounds_the_tries_without_ranges(void **state)
+{
+    const struct server_reply replies[] = {
+        {.needs = "Range: ", .status = 416},
+        {.status = 200, .body = BODY, .fault = SERVER_FAULT_CUT, .fault_at = 10}};
+    auto_server *server = server_start(replies, COUNT(replies));
+    auto_bench b;
+
+    (void)state;
+    bench_start(&b, 2);
+    assert_false(get(&b, server, "/x", BODY_LEN));
+    assert_int_equal(b.err.code, MIR_E_NETWORK);
+    assert_int_equal(b.got.len, 10);
+    assert_int_equal(server_count(server, NULL, NULL), 4);
+}
+
+static void send_refuses_a_success_without_a_body(void **state)
+{
+    const struct server_reply replies[] = {{.status = 204}};
+    auto_server *server = server_start(replies, COUNT(replies));
+    auto_bench b;
+
+    (void)state;
+    bench_start(&b, 5);
+    assert_false(get(&b, server, "/x", BODY_LEN));
+    assert_int_equal(b.err.code, MIR_E_PROTOCOL);
+    assert_non_null(strstr(b.err.text, "a success without a body"));
+    assert_int_equal(server_count(server, NULL, NULL), 1);
 }
 
 static void send_refuses_a_part_that_was_not_asked_for(void **state)
@@ -963,7 +1030,10 @@ int main(void)
         cmocka_unit_test(send_ends_a_stalled_transfer_and_goes_on),
         cmocka_unit_test(send_goes_on_where_the_body_broke),
         cmocka_unit_test(send_skips_what_it_has_when_range_is_ignored),
-        cmocka_unit_test(send_refuses_a_range_it_did_not_ask_for),
+        cmocka_unit_test(send_asks_for_all_where_a_range_is_answered_wrongly),
+        cmocka_unit_test(send_refuses_a_range_that_is_none),
+        cmocka_unit_test(send_bounds_the_tries_without_ranges),
+        cmocka_unit_test(send_refuses_a_success_without_a_body),
         cmocka_unit_test(send_refuses_a_part_that_was_not_asked_for),
         cmocka_unit_test(send_refuses_a_body_of_another_size),
         cmocka_unit_test(send_bounds_what_it_keeps),
