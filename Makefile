@@ -165,7 +165,7 @@ $(foreach t,$(UNIT_TESTS),$(eval $(call unit_rule,$(t))))
 
 $(PROTOCOL_TESTS) $(TEST_TOOLS): $(O)/tests/%: $(O)/obj/tests/%.o $(testlib) $(call libs_for,cli)
 	@mkdir -p $(@D)
-	$(Q)$(LINK) -o $@ $^ $(TEST_LIBS) $(DEPS_LIBS) $(LDLIBS)
+	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(TEST_LIBS) $(DEPS_LIBS) $(LDLIBS)
 
 # Replay of the corpus without a fuzzer: the same entry point, driven by a small main.
 define fuzz_rule

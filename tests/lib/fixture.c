@@ -144,6 +144,7 @@ static const char *packed_type(const struct fixture_image_args *args)
         return args->layer_type;
     switch (args->packing) {
     case FIXTURE_PACKING_GZIP:
+    case FIXTURE_PACKING_STORED:
         return args->docker ? "application/vnd.docker.image.rootfs.diff.tar.gzip"
                             : "application/vnd.oci.image.layer.v1.tar+gzip";
     case FIXTURE_PACKING_ZSTD:
@@ -174,21 +175,31 @@ static void add_foreign(const struct fixture_image_args *args, json_t *layers, j
     (void)json_array_append_new(diff_ids, json_string(digest.text));
 }
 
+static void add_layer(struct fixture *fixture, const struct fixture_image_args *args,
+                      struct fixture_layer_args own, json_t *layers, json_t *diff_ids)
+{
+    struct fixture_layer layer;
+
+    fixture_layer_write(fixture->dir, args->packing, own.bytes, own.seed, &layer);
+    (void)json_array_append_new(layers,
+                                bare_descriptor(packed_type(args), &layer.digest, layer.size));
+    (void)json_array_append_new(diff_ids, json_string(layer.diff_id.text));
+}
+
 static void add_layers(struct fixture *fixture, const struct fixture_image_args *args,
                        json_t *layers, json_t *diff_ids)
 {
-    unsigned count = args->no_layers ? 0 : args->layers ? args->layers : 1;
+    unsigned count = args->no_layers || args->own_layers ? 0 : args->layers ? args->layers : 1;
     uint64_t bytes = args->layer_bytes ? args->layer_bytes : LAYER_FILE_BYTES;
 
     if (args->foreign)
         add_foreign(args, layers, diff_ids);
+    for (size_t i = 0; i < args->own_layer_count; i++)
+        add_layer(fixture, args, args->own_layers[i], layers, diff_ids);
     for (unsigned i = 0; i < count; i++) {
-        struct fixture_layer layer;
+        struct fixture_layer_args own = {.bytes = bytes, .seed = args->seed * 1000ull + i};
 
-        fixture_layer_write(fixture->dir, args->packing, bytes, args->seed * 1000ull + i, &layer);
-        (void)json_array_append_new(layers,
-                                    bare_descriptor(packed_type(args), &layer.digest, layer.size));
-        (void)json_array_append_new(diff_ids, json_string(layer.diff_id.text));
+        add_layer(fixture, args, own, layers, diff_ids);
     }
 }
 

@@ -34,6 +34,13 @@ enum fixture_packing {
     FIXTURE_PACKING_GZIP,
     FIXTURE_PACKING_ZSTD,
     FIXTURE_PACKING_NONE,
+    FIXTURE_PACKING_STORED, /* gzip that does not compress: as fast as the disk */
+};
+
+/* One layer: the bytes of the file in it, and what decides them. */
+struct fixture_layer_args {
+    uint64_t bytes;
+    uint64_t seed;
 };
 
 struct fixture_image_args {
@@ -45,6 +52,8 @@ struct fixture_image_args {
     uint64_t layer_bytes; /* 2000 bytes of file in each layer, which do not compress */
     unsigned seed;        /* layers are the same in images of one seed, the config never is
                              between platforms */
+    const struct fixture_layer_args *own_layers; /* these, instead of layers, layer_bytes, seed */
+    size_t own_layer_count;
     enum fixture_packing packing;
     bool docker;        /* docker schema 2 instead of OCI */
     bool foreign;       /* one more layer first, non-distributable, with urls, not in the layout */

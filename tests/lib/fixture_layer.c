@@ -65,6 +65,15 @@ static struct archive_entry *entry_new(const char *name, uint64_t size)
     return entry;
 }
 
+static void add_gzip(struct archive *packed, const char *level)
+{
+    check(packed, archive_write_add_filter_gzip(packed), "gzip");
+    check(packed, archive_write_set_filter_option(packed, "gzip", "timestamp", NULL), "gzip");
+    if (level)
+        check(packed, archive_write_set_filter_option(packed, "gzip", "compression-level", level),
+              "level");
+}
+
 static void open_packed(struct layer_stream *stream, enum fixture_packing packing)
 {
     struct archive_entry *entry = entry_new("layer", 0);
@@ -73,9 +82,10 @@ static void open_packed(struct layer_stream *stream, enum fixture_packing packin
     check(stream->packed, archive_write_set_format_raw(stream->packed), "raw");
     switch (packing) {
     case FIXTURE_PACKING_GZIP:
-        check(stream->packed, archive_write_add_filter_gzip(stream->packed), "gzip");
-        check(stream->packed,
-              archive_write_set_filter_option(stream->packed, "gzip", "timestamp", NULL), "gzip");
+        add_gzip(stream->packed, NULL);
+        break;
+    case FIXTURE_PACKING_STORED:
+        add_gzip(stream->packed, "0");
         break;
     case FIXTURE_PACKING_ZSTD:
         check(stream->packed, archive_write_add_filter_zstd(stream->packed), "zstd");
