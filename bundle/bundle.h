@@ -88,10 +88,26 @@ MIR_MUST_CHECK bool bundle_writer_begin(const char *path, enum bundle_form form,
 /** Is this blob (index into the plan's blobs) there already, so that it need not be brought? */
 bool bundle_writer_has(const struct bundle_writer *writer, size_t blob);
 
-/** Put bytes of a blob at an offset within it. Any thread; one thread per blob at a time. */
+/* The functions that take a blob may be called from any thread, by one thread per blob at a time.
+ */
+
+/**
+ * How many bytes of a blob, from its start, are on the disk: from an earlier run, or written by
+ * this one. What an earlier run left is a claim and not a promise (it may have been cut by a power
+ * loss, or be another's doing): read it back, hash it, and reset when the whole digest is wrong.
+ */
+uint64_t bundle_writer_reached(struct bundle_writer *writer, size_t blob);
+/** Read back exactly len bytes that are there: offset + len is at most what is reached (asserted).
+ */
+MIR_MUST_CHECK bool bundle_writer_read(struct bundle_writer *writer, size_t blob, uint64_t offset,
+                                       void *data, size_t len, struct mir_error *err);
+/** What is there is wrong: nothing is reached. */
+void bundle_writer_reset(struct bundle_writer *writer, size_t blob);
+/** Put bytes of a blob at an offset within it, at most what is reached (asserted); reached becomes
+ * the end of them. */
 MIR_MUST_CHECK bool bundle_writer_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
                                         struct mir_span bytes, struct mir_error *err);
-/** The blob is whole and its digest was checked. Any thread. */
+/** The blob is whole and its digest was checked. */
 MIR_MUST_CHECK bool bundle_writer_finish(struct bundle_writer *writer, size_t blob,
                                          struct mir_error *err);
 
@@ -106,6 +122,9 @@ MIR_MUST_CHECK bool bundle_writer_drop(struct bundle_writer *writer, const bool 
 /** Sync, rename into place, sync the directory. Frees the writer, also on failure. Every blob kept
  * must be finished (asserted). */
 MIR_MUST_CHECK bool bundle_writer_commit(struct bundle_writer *writer, struct mir_error *err);
+/** Stop, and keep what was brought for the next run with the same path, which finds it reached. If
+ * nothing was brought, the same as abort. Frees the writer; NULL is fine. */
+void bundle_writer_suspend(struct bundle_writer *writer);
 /** Remove what was begun. Frees the writer; NULL is fine. */
 void bundle_writer_abort(struct bundle_writer *writer);
 

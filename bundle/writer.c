@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "bundle/writer_priv.h"
 
@@ -16,6 +17,7 @@ static void free_writer(struct bundle_writer *writer)
     free(writer->path);
     free(writer->partial);
     free(writer->states);
+    free(writer->reached);
     free(writer->fds);
     free(writer->kept_images);
     free(writer->kept_blobs);
@@ -45,6 +47,7 @@ bool bundle_writer_begin(const char *path, enum bundle_form form, const struct b
     *writer = (struct bundle_writer){.form = form, .plan = plan, .fd = -1, .dir = -1};
     writer->path = mir_strdup(path);
     writer->states = mir_alloc_array(plan->blob_count, sizeof(*writer->states));
+    writer->reached = mir_alloc_array(plan->blob_count, sizeof(*writer->reached));
     if (!begin(writer, err)) {
         bundle_writer_abort(writer);
         return false;
@@ -57,6 +60,35 @@ bool bundle_writer_has(const struct bundle_writer *writer, size_t blob)
 {
     assert(blob < writer->plan->blob_count);
     return atomic_load(&writer->states[blob]) != BUNDLE_BLOB_ABSENT;
+}
+
+/* ---- the bytes of a blob ---- */
+
+uint64_t bundle_writer_reached(struct bundle_writer *writer, size_t blob)
+{
+    assert(blob < writer->plan->blob_count);
+    return bundle_writer_has(writer, blob) ? writer->plan->blobs[blob].size : writer->reached[blob];
+}
+
+bool bundle_writer_read(struct bundle_writer *writer, size_t blob, uint64_t offset, void *data,
+                        size_t len, struct mir_error *err)
+{
+    assert(blob < writer->plan->blob_count && !bundle_writer_has(writer, blob));
+    assert(offset <= writer->reached[blob] && len <= writer->reached[blob] - offset);
+    switch (writer->form) {
+    case BUNDLE_FORM_TAR:
+        return mir_pread_full(writer->fd, data, len, writer->plan->blob_offsets[blob] + offset,
+                              err);
+    case BUNDLE_FORM_DIR:
+        return bundle_dir_read(writer, blob, offset, data, len, err);
+    }
+    return false;
+}
+
+void bundle_writer_reset(struct bundle_writer *writer, size_t blob)
+{
+    assert(blob < writer->plan->blob_count && !bundle_writer_has(writer, blob));
+    writer->reached[blob] = 0;
 }
 
 /* Bytes beyond its size would land in the next file. */
@@ -72,12 +104,9 @@ static bool check_range(const struct bundle_plan *plan, size_t blob, uint64_t of
                     target->digest.text, target->size);
 }
 
-bool bundle_writer_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
-                         struct mir_span bytes, struct mir_error *err)
+static bool write_bytes(struct bundle_writer *writer, size_t blob, uint64_t offset,
+                        struct mir_span bytes, struct mir_error *err)
 {
-    assert(blob < writer->plan->blob_count && !bundle_writer_has(writer, blob));
-    if (!check_range(writer->plan, blob, offset, bytes, err))
-        return false;
     switch (writer->form) {
     case BUNDLE_FORM_TAR:
         return bundle_tar_write(writer, blob, offset, bytes, err);
@@ -85,6 +114,19 @@ bool bundle_writer_write(struct bundle_writer *writer, size_t blob, uint64_t off
         return bundle_dir_write(writer, blob, offset, bytes, err);
     }
     return false;
+}
+
+bool bundle_writer_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
+                         struct mir_span bytes, struct mir_error *err)
+{
+    assert(blob < writer->plan->blob_count && !bundle_writer_has(writer, blob));
+    if (!check_range(writer->plan, blob, offset, bytes, err))
+        return false;
+    assert(offset <= writer->reached[blob]);
+    if (!write_bytes(writer, blob, offset, bytes, err))
+        return false;
+    writer->reached[blob] = offset + bytes.len;
+    return true;
 }
 
 bool bundle_writer_finish(struct bundle_writer *writer, size_t blob, struct mir_error *err)
@@ -148,6 +190,11 @@ bool bundle_writer_commit(struct bundle_writer *writer, struct mir_error *err)
     }
     free_writer(writer);
     return true;
+}
+
+void bundle_writer_suspend(struct bundle_writer *writer)
+{
+    bundle_writer_abort(writer);
 }
 
 void bundle_writer_abort(struct bundle_writer *writer)

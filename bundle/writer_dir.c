@@ -222,7 +222,7 @@ static bool open_blob(struct bundle_writer *writer, size_t blob, struct mir_erro
     if (writer->fds[blob] >= 0)
         return true;
     writer->fds[blob] = openat(writer->dir, partial_path(&target->digest, path),
-                               O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+                               O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (writer->fds[blob] < 0)
         return mir_fail_errno(err, "create %s/%s", writer->path, path);
     return bundle_space_claim(writer->fds[blob], writer->path, target->size, err);
@@ -237,6 +237,19 @@ bool bundle_dir_write(struct bundle_writer *writer, size_t blob, uint64_t offset
         return false;
     if (!mir_pwrite_full(writer->fds[blob], bytes, offset, err))
         return mir_context(err, "write %s/%s", writer->path,
+                           partial_path(&writer->plan->blobs[blob].digest, path));
+    return true;
+}
+
+bool bundle_dir_read(struct bundle_writer *writer, size_t blob, uint64_t offset, void *data,
+                     size_t len, struct mir_error *err)
+{
+    char path[BUNDLE_PATH_MAX];
+
+    if (!open_blob(writer, blob, err))
+        return false;
+    if (!mir_pread_full(writer->fds[blob], data, len, offset, err))
+        return mir_context(err, "read %s/%s", writer->path,
                            partial_path(&writer->plan->blobs[blob].digest, path));
     return true;
 }

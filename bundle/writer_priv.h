@@ -23,6 +23,7 @@ struct bundle_writer {
     char *path;
     const struct bundle_plan *plan; /* borrowed */
     atomic_uchar *states;           /* enum bundle_blob_state of each blob */
+    uint64_t *reached; /* bytes of each absent blob; touched by the thread that has it */
     bool *kept_images, *kept_blobs; /* NULL until bundle_writer_drop() */
 
     /* BUNDLE_FORM_TAR */
@@ -50,6 +51,8 @@ void bundle_tar_abort(struct bundle_writer *writer);
 MIR_MUST_CHECK bool bundle_dir_begin(struct bundle_writer *writer, struct mir_error *err);
 MIR_MUST_CHECK bool bundle_dir_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
                                      struct mir_span bytes, struct mir_error *err);
+MIR_MUST_CHECK bool bundle_dir_read(struct bundle_writer *writer, size_t blob, uint64_t offset,
+                                    void *data, size_t len, struct mir_error *err);
 MIR_MUST_CHECK bool bundle_dir_finish(struct bundle_writer *writer, size_t blob,
                                       struct mir_error *err);
 /** Remove what was brought and is not kept. */
