@@ -2,7 +2,8 @@
  * Blobs coming in: GET with hashing on the way, and HEAD. Foreign layers are fetched from where
  * their descriptor says when the registry does not have them.
  *
- * Invariant: success means the bytes the sink got, after the offset, are those the digest names.
+ * Invariant: success means the bytes the sink got since its last restart, after the offset if there
+ * was none, are those the digest names.
  */
 #include "registry/registry_priv.h"
 
@@ -102,13 +103,25 @@ static bool check_digest(const struct reg_repo *repo, const struct img_descripto
            mir_context(err, "blob of %s/%s", repo->host, repo->name);
 }
 
+static bool fetch_checked(struct reg_session *session, const struct reg_repo *repo,
+                          const struct img_descriptor *blob, uint64_t offset, struct intake *intake,
+                          struct mir_error *err)
+{
+    struct http_sink to = {.write = intake_write, .ctx = intake};
+
+    /* Nothing left to ask for; a range behind the end would be refused. */
+    if ((offset < blob->size || blob->size == 0) && !fetch(session, repo, blob, offset, &to, err))
+        return false;
+    return check_digest(repo, blob, intake->hash, err);
+}
+
 bool reg_blob_get(struct reg_session *session, const struct reg_repo *repo,
                   const struct img_descriptor *blob, uint64_t offset, struct mir_hash *hash,
                   const struct reg_blob_sink *sink, struct mir_error *err)
 {
     auto_hash *own = hash ? NULL : mir_hash_new(img_digest_algo(&blob->digest));
     struct intake intake = {.hash = hash ? hash : own, .sink = sink};
-    struct http_sink to = {.write = intake_write, .ctx = &intake};
+    struct http_backoff backoff = {0};
 
     if (!reg_check_names(repo, NULL, err))
         return false;
@@ -116,12 +129,19 @@ bool reg_blob_get(struct reg_session *session, const struct reg_repo *repo,
         return mir_fail(err, MIR_E_DIGEST,
                         "blob %s: %" PRIu64 " bytes are there already, it has only %" PRIu64,
                         blob->digest.text, offset, blob->size);
-    /* Nothing left to ask for; a range behind the end would be refused. */
-    if (offset < blob->size || blob->size == 0) {
-        if (!fetch(session, repo, blob, offset, &to, err))
+    for (;; offset = 0) {
+        struct mir_error trouble = MIR_ERROR_INIT;
+
+        if (fetch_checked(session, repo, blob, offset, &intake, &trouble))
+            return true;
+        if (trouble.code != MIR_E_DIGEST || !sink->restart ||
+            (offset == 0 && !http_backoff_wait(session->conn, &backoff, NULL, &trouble))) {
+            *err = trouble;
             return false;
+        }
+        mir_hash_reset(intake.hash);
+        sink->restart(sink->ctx);
     }
-    return check_digest(repo, blob, intake.hash, err);
 }
 
 bool reg_blob_find(struct reg_session *session, const struct reg_repo *repo,

@@ -62,8 +62,8 @@ static bool check_bytes(const char *reference, const struct http_response *respo
     return !known || img_digest_check(&expected, out, err);
 }
 
-bool reg_manifest_get(struct reg_session *session, const struct reg_repo *repo,
-                      const char *reference, struct reg_manifest *out, struct mir_error *err)
+static bool get_once(struct reg_session *session, const struct reg_repo *repo,
+                     const char *reference, struct reg_manifest *out, struct mir_error *err)
 {
     auto_free char *path = mir_format("manifests/%s", reference);
     auto_response response = HTTP_RESPONSE_INIT;
@@ -76,7 +76,7 @@ bool reg_manifest_get(struct reg_session *session, const struct reg_repo *repo,
     struct img_digest digest;
     struct mir_span type;
 
-    if (!reg_check_names(repo, reference, err) || !reg_call_send(session, &call, &response, err))
+    if (!reg_call_send(session, &call, &response, err))
         return false;
     if (response.status != 200)
         return reg_refuse(session, &call, &response, err);
@@ -90,6 +90,26 @@ bool reg_manifest_get(struct reg_session *session, const struct reg_repo *repo,
         .len = response.body.len, .media_type = mir_strndup(type.ptr, type.len), .digest = digest};
     out->bytes = mir_buf_take(&response.body);
     return true;
+}
+
+bool reg_manifest_get(struct reg_session *session, const struct reg_repo *repo,
+                      const char *reference, struct reg_manifest *out, struct mir_error *err)
+{
+    struct http_backoff backoff = {0};
+
+    if (!reg_check_names(repo, reference, err))
+        return false;
+    for (;;) {
+        struct mir_error trouble = MIR_ERROR_INIT;
+
+        if (get_once(session, repo, reference, out, &trouble))
+            return true;
+        if (trouble.code != MIR_E_DIGEST ||
+            !http_backoff_wait(session->conn, &backoff, NULL, &trouble)) {
+            *err = trouble;
+            return false;
+        }
+    }
 }
 
 bool reg_manifest_find(struct reg_session *session, const struct reg_repo *repo,
@@ -140,9 +160,9 @@ static bool check_stored(struct mir_span bytes, const struct http_response *resp
            mir_context(err, "PUT %s: the registry keeps something else", shown);
 }
 
-bool reg_manifest_put(struct reg_session *session, const struct reg_repo *repo,
-                      const char *reference, const char *media_type, struct mir_span bytes,
-                      struct mir_error *err)
+static bool put_once(struct reg_session *session, const struct reg_repo *repo,
+                     const char *reference, const char *media_type, struct mir_span bytes,
+                     struct mir_error *err)
 {
     auto_free char *path = mir_format("manifests/%s", reference);
     auto_response response = HTTP_RESPONSE_INIT;
@@ -157,10 +177,32 @@ bool reg_manifest_put(struct reg_session *session, const struct reg_repo *repo,
                             .source = &source,
                             .source_len = bytes.len};
 
-    if (!reg_check_names(repo, reference, err) || !reg_call_send(session, &call, &response, err))
+    if (!reg_call_send(session, &call, &response, err))
         return false;
     if (response.status != 201 && response.status != 200 && response.status != 202 &&
         response.status != 204)
         return reg_refuse(session, &call, &response, err);
     return check_stored(bytes, &response, err);
+}
+
+/* Under a tag a registry keeps whatever arrived, so bytes that suffered on the way are replaced. */
+bool reg_manifest_put(struct reg_session *session, const struct reg_repo *repo,
+                      const char *reference, const char *media_type, struct mir_span bytes,
+                      struct mir_error *err)
+{
+    struct http_backoff backoff = {0};
+
+    if (!reg_check_names(repo, reference, err))
+        return false;
+    for (;;) {
+        struct mir_error trouble = MIR_ERROR_INIT;
+
+        if (put_once(session, repo, reference, media_type, bytes, &trouble))
+            return true;
+        if (trouble.code != MIR_E_DIGEST ||
+            !http_backoff_wait(session->conn, &backoff, NULL, &trouble)) {
+            *err = trouble;
+            return false;
+        }
+    }
 }

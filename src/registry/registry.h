@@ -77,7 +77,8 @@ void reg_manifest_release(struct reg_manifest *manifest);
 
 /**
  * GET a manifest by tag or by digest text. Asked for by digest, the bytes are checked against it
- * (MIR_E_DIGEST); by tag, against Docker-Content-Digest where the registry sends it.
+ * (MIR_E_DIGEST); by tag, against Docker-Content-Digest where the registry sends it. Wrong bytes
+ * are fetched again, retry_times at most.
  * err: MIR_E_NOT_FOUND, MIR_E_AUTH, MIR_E_LIMIT over IMG_MANIFEST_BYTES_MAX, ...
  */
 MIR_MUST_CHECK bool reg_manifest_get(struct reg_session *session, const struct reg_repo *repo,
@@ -98,14 +99,18 @@ MIR_MUST_CHECK bool reg_manifest_find(struct reg_session *session, const struct 
                                       const char *reference, struct reg_found *out,
                                       struct mir_error *err);
 
-/** PUT a manifest under a tag or its own digest. Checks the digest the registry answers with. */
+/** PUT a manifest under a tag or its own digest. Checks the digest the registry answers with, and
+ * sends it again where that is another one, retry_times at most. */
 MIR_MUST_CHECK bool reg_manifest_put(struct reg_session *session, const struct reg_repo *repo,
                                      const char *reference, const char *media_type,
                                      struct mir_span bytes, struct mir_error *err);
 
-/* Where the bytes of a blob go: called in order, each byte once. False with err ends the fetch. */
+/* Where the bytes of a blob go: called in order, each byte once. False with err ends the fetch.
+ * restart: what there is, from byte 0 on, turned out to be wrong; byte 0 comes next. NULL: a wrong
+ * digest ends the fetch. */
 struct reg_blob_sink {
     bool (*write)(void *ctx, struct mir_span bytes, struct mir_error *err);
+    void (*restart)(void *ctx);
     void *ctx;
 };
 
@@ -118,7 +123,9 @@ struct reg_blob_source {
 
 /**
  * GET a blob from an offset to its end. A broken transfer goes on with Range inside the call;
- * the sink never sees a byte twice. Size and digest of the whole are checked: MIR_E_DIGEST.
+ * the sink never sees a byte twice. Size and digest of the whole are checked: MIR_E_DIGEST. Bad
+ * links flip bits, so what is wrong is fetched again, retry_times at most; the first time at once
+ * and uncounted if offset is not 0, for then what the caller had may be to blame.
  *
  * hash  fed with the first `offset` bytes by the caller; NULL when offset is 0. Finished by this.
  * Foreign layers: where the registry does not have the blob, descriptor->urls are tried.
@@ -150,8 +157,9 @@ MIR_MUST_CHECK bool reg_blob_put(struct reg_session *session, const struct reg_r
 /**
  * The same with a blob of another registry as the source: GET feeds PUT through a bounded ring in
  * this thread, nothing touches the disk. The digest is checked before the registry is told that
- * the blob is complete. moved counts bytes for progress (may be NULL); it is called with deltas,
- * negative when a try starts over.
+ * the blob is complete; wrong bytes are fetched again, into a new upload, retry_times at most.
+ * moved counts bytes for progress (may be NULL); it is called with deltas, negative when a try
+ * starts over.
  */
 MIR_MUST_CHECK bool reg_blob_relay(struct reg_session *from, const struct reg_repo *source,
                                    struct reg_session *to, const struct reg_repo *destination,

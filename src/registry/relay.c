@@ -158,7 +158,8 @@ static enum turn relay_turn(struct ends *ends, struct http_response *put_respons
     transit_restart(ends->transit);
     if (!http_relay_run(ends->to->conn, &relay, &get_response, put_response, err)) {
         (void)reg_tls_hint(ends->put.host, err);
-        return mir_may_retry(err) ? TURN_RESTART : TURN_FAIL;
+        /* The bytes of a bad link are as good as none. */
+        return mir_may_retry(err) || err->code == MIR_E_DIGEST ? TURN_RESTART : TURN_FAIL;
     }
     if (put_response->status != 0)
         return put_answered(ends, put_response, err);

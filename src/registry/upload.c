@@ -96,6 +96,7 @@ bool reg_upload_judge(struct reg_session *session, const struct reg_call *call,
     if (!claimed || strcmp(claimed, blob->digest.text) == 0 ||
         !mir_starts_with(claimed, img_digest_algo_name(&blob->digest)))
         return true;
+    *again = true;
     return mir_fail(err, MIR_E_DIGEST, "PUT %s: the registry keeps another digest", shown);
 }
 

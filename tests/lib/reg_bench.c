@@ -36,6 +36,14 @@ static bool give_bytes(void *ctx, uint64_t offset, void *data, size_t len, struc
     return true;
 }
 
+static void forget_bytes(void *ctx)
+{
+    struct reg_bench *bench = ctx;
+
+    bench->restarts++;
+    mir_buf_clear(&bench->got);
+}
+
 void reg_bench_start(struct reg_bench *bench, const struct server *server,
                      const struct reg_options *options)
 {
@@ -47,7 +55,8 @@ void reg_bench_start(struct reg_bench *bench, const struct server *server,
     mir_buf_init(&bench->log, 16u << 20);
     mir_buf_init(&bench->got, 64u << 20);
     bench->sink = (struct mir_sink){.emit = keep_line, .ctx = bench, .level = MIR_LEVEL_TRACE};
-    bench->blob_sink = (struct reg_blob_sink){.write = take_bytes, .ctx = bench};
+    bench->blob_sink =
+        (struct reg_blob_sink){.write = take_bytes, .restart = forget_bytes, .ctx = bench};
     bench->blob_source = (struct reg_blob_source){.read = give_bytes, .ctx = bench};
     own.clock = &bench->clock.clock;
     own.cancel = &bench->cancel;

@@ -24,9 +24,10 @@ struct reg_bench {
     struct reg_session *session;
     struct reg_repo repo; /* "team/app" on the server */
     struct mir_error err;
-    struct mir_buf got; /* what blob_sink got */
-    struct reg_blob_sink blob_sink;
-    struct mir_span content; /* what blob_source gives */
+    struct mir_buf got; /* what blob_sink got since its last restart */
+    unsigned restarts;
+    struct reg_blob_sink blob_sink; /* a test may take its restart away */
+    struct mir_span content;        /* what blob_source gives */
     struct reg_blob_source blob_source;
     unsigned reads; /* calls of blob_source */
 };
