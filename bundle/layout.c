@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/tree.h"
+#include "bundle/base_priv.h"
 
 #define BLOBS "blobs/"
 
@@ -62,6 +63,8 @@ enum bundle_name_kind bundle_name_classify(const char *name, struct img_digest *
         return BUNDLE_NAME_LAYOUT;
     if (mir_span_is(span, BUNDLE_INDEX_NAME))
         return BUNDLE_NAME_INDEX;
+    if (mir_span_is(span, BUNDLE_BASE_FILE))
+        return BUNDLE_NAME_BASE;
     if (mir_span_is(span, "blobs"))
         return BUNDLE_NAME_BAD;
     if (!mir_span_starts_with(span, BLOBS))

@@ -23,6 +23,7 @@ enum bundle_name_kind {
     BUNDLE_NAME_BAD, /* absolute, with "..", "." or empty parts, or in blobs/ but no blob's name */
     BUNDLE_NAME_LAYOUT,
     BUNDLE_NAME_INDEX,
+    BUNDLE_NAME_BASE,
     BUNDLE_NAME_BLOB,
     BUNDLE_NAME_OTHER, /* harmless, and of no interest */
 };

@@ -5,9 +5,11 @@
  */
 #include "bundle/bundle.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "bundle/base_priv.h"
 #include "bundle/layout_priv.h"
 #include "bundle/plan_priv.h"
 #include "bundle/tar_priv.h"
@@ -119,6 +121,16 @@ static bool check_blobs(const struct bundle_plan *plan, struct mir_error *err)
     return images_have_manifests(plan, order, err);
 }
 
+static bool check_base(const struct bundle_plan *plan, struct mir_error *err)
+{
+    assert(bundle_base_is_sorted(plan->base));
+    for (size_t i = 0; i < plan->blob_count; i++)
+        if (bundle_base_find(plan->base, &plan->blobs[i].digest))
+            return mir_fail(err, MIR_E_CONFLICT, "the blob %s is in the plan and left out",
+                            plan->blobs[i].digest.text);
+    return true;
+}
+
 /* ---- offsets ---- */
 
 /* Put a file at the end of the plan: *at is where its header goes, and then where the next goes. */
@@ -150,6 +162,9 @@ static bool place_all(struct bundle_plan *plan, struct mir_error *err)
         return false;
     if (!place(BUNDLE_INDEX_NAME, plan->index_len, plan->epoch, &at, &plan->index_offset, err))
         return false;
+    if (plan->base_text &&
+        !place(BUNDLE_BASE_FILE, plan->base_len, plan->epoch, &at, &plan->base_offset, err))
+        return false;
     for (size_t i = 0; i < plan->blob_count; i++) {
         const struct bundle_blob *blob = &plan->blobs[i];
 
@@ -168,9 +183,29 @@ static void free_plan(struct bundle_plan **plan)
     bundle_plan_free(*plan);
 }
 
+/* The texts in front of the blobs. */
+static bool write_texts(struct bundle_plan *plan, struct mir_error *err)
+{
+    if (!bundle_index_format(plan->images, plan->image_order, plan->image_count, &plan->index,
+                             &plan->index_len, err))
+        return false;
+    if (!plan->base)
+        return true;
+    return check_base(plan, err) &&
+           bundle_base_format(plan->base, &plan->base_text, &plan->base_len, err);
+}
+
 bool bundle_plan_new(const struct bundle_image *images, size_t image_count,
                      const struct bundle_blob *blobs, size_t blob_count, int64_t epoch,
                      struct bundle_plan **out, struct mir_error *err)
+{
+    return bundle_plan_new_since(images, image_count, blobs, blob_count, NULL, epoch, out, err);
+}
+
+bool bundle_plan_new_since(const struct bundle_image *images, size_t image_count,
+                           const struct bundle_blob *blobs, size_t blob_count,
+                           const struct bundle_base *base, int64_t epoch, struct bundle_plan **out,
+                           struct mir_error *err)
 {
     __attribute__((cleanup(free_plan))) struct bundle_plan *plan = mir_alloc(sizeof(*plan));
 
@@ -178,21 +213,18 @@ bool bundle_plan_new(const struct bundle_image *images, size_t image_count,
     plan->image_count = image_count;
     plan->blobs = blobs;
     plan->blob_count = blob_count;
+    plan->base = base && base->count > 0 ? base : NULL;
     plan->epoch = epoch;
-    if (image_count > BUNDLE_IMAGES_MAX || blob_count > BUNDLE_ENTRIES_MAX - 2)
+    if (image_count > BUNDLE_IMAGES_MAX || blob_count > BUNDLE_ENTRIES_MAX - 3)
         return mir_fail(err, MIR_E_LIMIT,
                         "%zu images with %zu blobs are over the limit of a bundle"
                         " (%d and %d)",
-                        image_count, blob_count, BUNDLE_IMAGES_MAX, BUNDLE_ENTRIES_MAX - 2);
+                        image_count, blob_count, BUNDLE_IMAGES_MAX, BUNDLE_ENTRIES_MAX - 3);
     plan->image_order =
         sorted_indexes(image_count, compare_images, (struct items){.images = images});
     plan->blob_offsets = mir_alloc_array(blob_count, sizeof(*plan->blob_offsets));
-    if (!names_are_unique(plan, err) || !check_blobs(plan, err))
-        return false;
-    if (!bundle_index_format(images, plan->image_order, image_count, &plan->index, &plan->index_len,
-                             err))
-        return false;
-    if (!place_all(plan, err))
+    if (!names_are_unique(plan, err) || !check_blobs(plan, err) || !write_texts(plan, err) ||
+        !place_all(plan, err))
         return false;
     *out = mir_steal(&plan);
     return true;
@@ -205,6 +237,7 @@ void bundle_plan_free(struct bundle_plan *plan)
     free(plan->image_order);
     free(plan->blob_offsets);
     free(plan->index);
+    free(plan->base_text);
     free(plan);
 }
 

@@ -6,7 +6,7 @@
 #ifndef BUNDLE_PLAN_PRIV_H
 #define BUNDLE_PLAN_PRIV_H
 
-#include "bundle/bundle.h"
+#include "bundle/base.h"
 
 struct bundle_plan {
     const struct bundle_image *images; /* borrowed, in the order given */
@@ -17,7 +17,11 @@ struct bundle_plan {
     int64_t epoch;
     char *index; /* index.json */
     size_t index_len;
-    uint64_t layout_offset; /* where the bytes of oci-layout begin in the tar */
+    const struct bundle_base *base; /* borrowed; NULL: a whole bundle */
+    char *base_text;                /* mirror-base.json, or NULL */
+    size_t base_len;
+    uint64_t base_offset;   /* where its bytes begin in the tar */
+    uint64_t layout_offset; /* ... those of oci-layout */
     uint64_t index_offset;  /* ... of index.json */
     uint64_t *blob_offsets; /* ... of each blob */
     uint64_t bytes;         /* of the tar */

@@ -57,10 +57,9 @@ static bool sort_entries(struct bundle_reader *reader, struct mir_error *err)
     return true;
 }
 
-/* A small file of the layout; the caller frees *text. */
-static bool read_small(const struct bundle_reader *reader, const char *name,
-                       const struct bundle_extent *extent, size_t max, char **text, size_t *len,
-                       struct mir_error *err)
+bool bundle_reader_read_small(const struct bundle_reader *reader, const char *name,
+                              const struct bundle_extent *extent, size_t max, char **text,
+                              size_t *len, struct mir_error *err)
 {
     auto_free char *bytes = NULL;
     auto_free char *path = NULL;
@@ -87,8 +86,8 @@ static bool read_layout(struct bundle_reader *reader, struct mir_error *err)
     auto_free char *text = NULL;
     size_t len = 0;
 
-    return read_small(reader, BUNDLE_LAYOUT_NAME, &reader->layout, BUNDLE_LAYOUT_MAX, &text, &len,
-                      err) &&
+    return bundle_reader_read_small(reader, BUNDLE_LAYOUT_NAME, &reader->layout, BUNDLE_LAYOUT_MAX,
+                                    &text, &len, err) &&
            bundle_layout_check(mir_span(text, len), name, err);
 }
 
@@ -98,9 +97,11 @@ static bool read_names(struct bundle_reader *reader, struct mir_error *err)
     auto_free char *text = NULL;
     size_t len = 0;
 
-    return read_small(reader, BUNDLE_INDEX_NAME, &reader->index, BUNDLE_INDEX_MAX, &text, &len,
-                      err) &&
-           bundle_names_parse(mir_span(text, len), name, &reader->names, err);
+    if (!bundle_reader_read_small(reader, BUNDLE_INDEX_NAME, &reader->index, BUNDLE_INDEX_MAX,
+                                  &text, &len, err))
+        return false;
+    img_digest_of(MIR_HASH_SHA256, mir_span(text, len), &reader->index_digest);
+    return bundle_names_parse(mir_span(text, len), name, &reader->names, err);
 }
 
 static bool scan(struct bundle_reader *reader, struct mir_error *err)
@@ -129,7 +130,7 @@ bool bundle_reader_open(const char *path, enum bundle_form form, struct bundle_r
     reader->path = mir_strdup(path);
     reader->fd = -1;
     if (!scan(reader, err) || !sort_entries(reader, err) || !read_layout(reader, err) ||
-        !read_names(reader, err))
+        !read_names(reader, err) || !bundle_reader_read_base(reader, err))
         return false;
     *out = mir_steal(&reader);
     return true;
@@ -142,6 +143,7 @@ void bundle_reader_close(struct bundle_reader *reader)
     if (reader->fd >= 0)
         (void)close(reader->fd);
     bundle_names_release(&reader->names);
+    bundle_base_read_free(reader->base);
     free(reader->entries);
     free(reader->path);
     free(reader);

@@ -7,6 +7,7 @@
 #ifndef BUNDLE_READER_PRIV_H
 #define BUNDLE_READER_PRIV_H
 
+#include "bundle/base_priv.h"
 #include "bundle/bundle.h"
 #include "bundle/layout_priv.h"
 
@@ -30,9 +31,11 @@ struct bundle_reader {
     size_t entry_count;
     size_t entry_capacity;
     struct bundle_names names;
+    struct img_digest index_digest; /* of index.json */
+    struct bundle_base_read *base;  /* NULL: a whole bundle */
 
     /* BUNDLE_FORM_TAR */
-    struct bundle_extent layout, index;
+    struct bundle_extent layout, index, base_file;
     bool has_docker_manifest; /* manifest.json: perhaps the archive of "docker save" */
 };
 
@@ -40,6 +43,13 @@ struct bundle_reader {
 MIR_MUST_CHECK bool bundle_tar_scan(struct bundle_reader *reader, struct mir_error *err);
 /** Open the directory and note what is there. */
 MIR_MUST_CHECK bool bundle_dir_scan(struct bundle_reader *reader, struct mir_error *err);
+
+/** Read a small file of the layout; extent is where it lies in a tar. The caller frees *text. */
+MIR_MUST_CHECK bool bundle_reader_read_small(const struct bundle_reader *reader, const char *name,
+                                             const struct bundle_extent *extent, size_t max,
+                                             char **text, size_t *len, struct mir_error *err);
+/** Read mirror-base.json, if there is one (reader_base.c). */
+MIR_MUST_CHECK bool bundle_reader_read_base(struct bundle_reader *reader, struct mir_error *err);
 
 /** Note a blob. MIR_E_LIMIT when there are too many. */
 MIR_MUST_CHECK bool bundle_reader_add(struct bundle_reader *reader, const struct img_digest *digest,

@@ -103,6 +103,8 @@ static bool note_file(struct scan *scan, const char *name, uint64_t offset, uint
         return note_once(scan, name, &reader->layout, offset, size, err);
     case BUNDLE_NAME_INDEX:
         return note_once(scan, name, &reader->index, offset, size, err);
+    case BUNDLE_NAME_BASE:
+        return note_once(scan, name, &reader->base_file, offset, size, err);
     case BUNDLE_NAME_BLOB:
         return bundle_reader_add(reader, &digest, size, offset, err);
     case BUNDLE_NAME_OTHER:
