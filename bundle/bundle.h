@@ -75,15 +75,18 @@ struct bundle_writer;
 /**
  * TAR: create PATH.partial, claim its space (MIR_E_SPACE names the bytes needed and there, before
  * anything is fetched), write all headers, oci-layout and index.json. A file that stands under
- * PATH stays untouched until commit.
+ * PATH stays untouched until commit. With volume_bytes (0: one file; else a multiple of 512, at
+ * least 64 KiB) the same bytes are cut into PATH.001, PATH.002, ..., all but the last of that size;
+ * MIR_E_LIMIT when they were more than 999. A file PATH where volumes are to be written, or volumes
+ * where a file is, are MIR_E_CONFLICT.
  * DIR: create the layout, or add to the one that is there: its other images stay, names given here
  * are replaced at commit. Blobs appear under their final name only when finished.
  * plan is borrowed until the writer is gone. err: MIR_E_CONFLICT if PATH.partial is locked by
  * another process.
  */
 MIR_MUST_CHECK bool bundle_writer_begin(const char *path, enum bundle_form form,
-                                        const struct bundle_plan *plan, struct bundle_writer **out,
-                                        struct mir_error *err);
+                                        const struct bundle_plan *plan, uint64_t volume_bytes,
+                                        struct bundle_writer **out, struct mir_error *err);
 
 /** Is this blob (index into the plan's blobs) there already, so that it need not be brought? */
 bool bundle_writer_has(const struct bundle_writer *writer, size_t blob);

@@ -9,11 +9,10 @@
 #include "bundle/writer_priv.h"
 
 #include <assert.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "bundle/tar_priv.h"
+#include "bundle/volumes_priv.h"
 
 #define CHUNK (1u << 20)
 
@@ -40,8 +39,8 @@ static void select_kept(const struct bundle_writer *writer, struct bundle_image 
             (*blobs)[(*blob_count)++] = plan->blobs[i];
 }
 
-static bool move_down(int fd, uint64_t from, uint64_t to, uint64_t size, char *chunk,
-                      struct mir_error *err)
+static bool move_down(const struct bundle_volumes *set, uint64_t from, uint64_t to, uint64_t size,
+                      char *chunk, struct mir_error *err)
 {
     assert(to <= from);
     if (from == to)
@@ -49,8 +48,8 @@ static bool move_down(int fd, uint64_t from, uint64_t to, uint64_t size, char *c
     while (size > 0) {
         size_t len = size < CHUNK ? (size_t)size : CHUNK;
 
-        if (!mir_pread_full(fd, chunk, len, from, err) ||
-            !mir_pwrite_full(fd, mir_span(chunk, len), to, err))
+        if (!bundle_volumes_pread(set, chunk, len, from, err) ||
+            !bundle_volumes_pwrite(set, mir_span(chunk, len), to, err))
             return false;
         from += len;
         to += len;
@@ -69,10 +68,10 @@ static bool move_blobs(const struct bundle_writer *writer, const struct bundle_p
     for (size_t from = 0; from < plan->blob_count; from++) {
         if (!writer->kept_blobs[from])
             continue;
-        if (!move_down(writer->fd, plan->blob_offsets[from], kept->blob_offsets[to],
+        if (!move_down(writer->volumes, plan->blob_offsets[from], kept->blob_offsets[to],
                        kept->blobs[to].size, chunk, err) ||
-            !bundle_tar_write_blob_header(writer->fd, kept, to, err) ||
-            !bundle_tar_write_blob_padding(writer->fd, kept, to, err))
+            !bundle_tar_write_blob_header(writer->volumes, kept, to, err) ||
+            !bundle_tar_write_blob_padding(writer->volumes, kept, to, err))
             return false;
         to++;
     }
@@ -85,14 +84,12 @@ static bool rewrite(const struct bundle_writer *writer, const struct bundle_plan
     static const char zeros[BUNDLE_TAR_END];
 
     assert(kept->bytes <= writer->plan->bytes);
-    if (!bundle_tar_write_front(writer->fd, kept, err) || !move_blobs(writer, kept, err))
+    if (!bundle_tar_write_front(writer->volumes, kept, err) || !move_blobs(writer, kept, err))
         return false;
-    if (!mir_pwrite_full(writer->fd, mir_span(zeros, sizeof(zeros)), kept->bytes - sizeof(zeros),
-                         err))
+    if (!bundle_volumes_pwrite(writer->volumes, mir_span(zeros, sizeof(zeros)),
+                               kept->bytes - sizeof(zeros), err))
         return false;
-    if (ftruncate(writer->fd, (off_t)kept->bytes) != 0)
-        return mir_fail_errno(err, "cut to %llu bytes", (unsigned long long)kept->bytes);
-    return true;
+    return bundle_volumes_cut(writer->volumes, kept->bytes, err);
 }
 
 bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err)
@@ -106,6 +103,6 @@ bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err)
     if (!bundle_plan_new(images, image_count, blobs, blob_count, writer->plan->epoch, &kept, err))
         return mir_context(err, "leave out images of %s", writer->path);
     if (!rewrite(writer, kept, err))
-        return mir_context(err, "leave out images of %s", writer->partial);
+        return mir_context(err, "leave out images of %s", writer->path);
     return true;
 }

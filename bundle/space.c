@@ -63,7 +63,9 @@ static bool too_large(const char *path, uint64_t bytes, struct mir_error *err)
                    " bytes), or a limit on the "
                    "size of files is set",
                    path, mir_bytes_text(bytes, needed), bytes);
-    return mir_hint(err, "write to another file system (FAT32 ends at 4 GiB), or raise ulimit -f");
+    return mir_hint(err,
+                    "cut it into volumes: --volume-size fat32, or a size; or write to another file"
+                    " system, or raise ulimit -f");
 }
 
 static bool failed(int fd, const char *path, uint64_t bytes, int number, struct mir_error *err)

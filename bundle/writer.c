@@ -8,21 +8,19 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
+#include "bundle/volumes_priv.h"
 #include "bundle/writer_priv.h"
 
 static void free_writer(struct bundle_writer *writer)
 {
     free(writer->path);
-    free(writer->partial);
     free(writer->states);
     free(writer->reached);
     free(writer->fds);
     free(writer->kept_images);
     free(writer->kept_blobs);
-    if (writer->fd >= 0)
-        (void)close(writer->fd);
+    bundle_volumes_free(writer->volumes);
     if (writer->dir >= 0)
         (void)close(writer->dir);
     free(writer);
@@ -39,12 +37,29 @@ static bool begin(struct bundle_writer *writer, struct mir_error *err)
     return false;
 }
 
-bool bundle_writer_begin(const char *path, enum bundle_form form, const struct bundle_plan *plan,
-                         struct bundle_writer **out, struct mir_error *err)
+static bool check_volume_bytes(enum bundle_form form, uint64_t bytes, struct mir_error *err)
 {
-    struct bundle_writer *writer = mir_alloc(sizeof(*writer));
+    if (bytes == 0)
+        return true;
+    if (form != BUNDLE_FORM_TAR)
+        return mir_fail(err, MIR_E_USAGE, "a layout in a directory is not cut into volumes");
+    if (bytes % BUNDLE_VOLUME_UNIT != 0 || bytes < BUNDLE_VOLUME_MIN || bytes > INT64_MAX)
+        return mir_fail(err, MIR_E_USAGE,
+                        "volumes of %" PRIu64 " bytes: take a multiple of %d, at least %u", bytes,
+                        BUNDLE_VOLUME_UNIT, BUNDLE_VOLUME_MIN);
+    return true;
+}
 
-    *writer = (struct bundle_writer){.form = form, .plan = plan, .fd = -1, .dir = -1};
+bool bundle_writer_begin(const char *path, enum bundle_form form, const struct bundle_plan *plan,
+                         uint64_t volume_bytes, struct bundle_writer **out, struct mir_error *err)
+{
+    struct bundle_writer *writer;
+
+    if (!check_volume_bytes(form, volume_bytes, err))
+        return false;
+    writer = mir_alloc(sizeof(*writer));
+    *writer =
+        (struct bundle_writer){.form = form, .plan = plan, .volume_bytes = volume_bytes, .dir = -1};
     writer->path = mir_strdup(path);
     writer->states = mir_alloc_array(plan->blob_count, sizeof(*writer->states));
     writer->reached = mir_alloc_array(plan->blob_count, sizeof(*writer->reached));
@@ -77,8 +92,8 @@ bool bundle_writer_read(struct bundle_writer *writer, size_t blob, uint64_t offs
     assert(offset <= writer->reached[blob] && len <= writer->reached[blob] - offset);
     switch (writer->form) {
     case BUNDLE_FORM_TAR:
-        return mir_pread_full(writer->fd, data, len, writer->plan->blob_offsets[blob] + offset,
-                              err);
+        return bundle_volumes_pread(writer->volumes, data, len,
+                                    writer->plan->blob_offsets[blob] + offset, err);
     case BUNDLE_FORM_DIR:
         return bundle_dir_read(writer, blob, offset, data, len, err);
     }

@@ -12,6 +12,8 @@
 #include "bundle/bundle.h"
 #include "bundle/plan_priv.h"
 
+struct bundle_volumes;
+
 enum bundle_blob_state {
     BUNDLE_BLOB_ABSENT,
     BUNDLE_BLOB_PRESENT,  /* stood there before we began */
@@ -27,8 +29,8 @@ struct bundle_writer {
     bool *kept_images, *kept_blobs; /* NULL until bundle_writer_drop() */
 
     /* BUNDLE_FORM_TAR */
-    char *partial; /* PATH.partial */
-    int fd;        /* it, locked; -1 until it is ours */
+    uint64_t volume_bytes;          /* 0: one file */
+    struct bundle_volumes *volumes; /* PATH.partial, locked; NULL until it is ours */
 
     /* BUNDLE_FORM_DIR */
     int dir;           /* the layout's directory, locked */
@@ -63,14 +65,16 @@ void bundle_dir_abort(struct bundle_writer *writer);
 /* ---- shared between files ---- */
 
 /** Write the header in front of one blob of a planned tar. */
-MIR_MUST_CHECK bool bundle_tar_write_blob_header(int fd, const struct bundle_plan *plan,
-                                                 size_t blob, struct mir_error *err);
+MIR_MUST_CHECK bool bundle_tar_write_blob_header(const struct bundle_volumes *set,
+                                                 const struct bundle_plan *plan, size_t blob,
+                                                 struct mir_error *err);
 /** Write the zeros behind one blob of a planned tar. */
-MIR_MUST_CHECK bool bundle_tar_write_blob_padding(int fd, const struct bundle_plan *plan,
-                                                  size_t blob, struct mir_error *err);
+MIR_MUST_CHECK bool bundle_tar_write_blob_padding(const struct bundle_volumes *set,
+                                                  const struct bundle_plan *plan, size_t blob,
+                                                  struct mir_error *err);
 /** Write oci-layout and index.json with their headers and padding. */
-MIR_MUST_CHECK bool bundle_tar_write_front(int fd, const struct bundle_plan *plan,
-                                           struct mir_error *err);
+MIR_MUST_CHECK bool bundle_tar_write_front(const struct bundle_volumes *set,
+                                           const struct bundle_plan *plan, struct mir_error *err);
 
 /** Is there room for this many bytes on the file system of fd? MIR_E_SPACE names both figures. */
 MIR_MUST_CHECK bool bundle_space_check(int fd, const char *path, uint64_t bytes,

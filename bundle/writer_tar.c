@@ -1,24 +1,21 @@
 /*
- * Writing a bundle as one tar. It grows under PATH.partial, locked, with its space claimed and all
- * headers in place before the first blob; blobs are written where the plan puts them, once. Called
- * by writer.c.
+ * Writing a bundle as one tar, in one file or cut into volumes. It grows under PATH.partial (or
+ * PATH.001.partial, ...), locked, with its space claimed and all headers in place before the first
+ * blob; blobs are written where the plan puts them, once. Called by writer.c.
  *
  * Invariant: whatever stands under PATH is whole. PATH.partial is ours only while its lock is.
  */
 #include "bundle/writer_priv.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/mem.h"
 #include "bundle/layout_priv.h"
 #include "bundle/tar_priv.h"
-
-#define OPEN_TRIES 8
+#include "bundle/volumes_priv.h"
 
 /* ---- the .partial file ---- */
 
@@ -40,64 +37,63 @@ static bool check_target(const char *path, struct mir_error *err)
     return true;
 }
 
-static bool cannot_create(const char *partial, struct mir_error *err)
+static bool conflict(const char *there, const char *what, const char *way_out,
+                     struct mir_error *err)
 {
-    int number = errno;
-
-    (void)mir_fail_errno(err, "create %s", partial);
-    if (number == ENOENT || number == ENOTDIR)
-        return mir_hint(err, "create its directory first");
-    return false;
+    (void)mir_fail(err, MIR_E_CONFLICT, "%s is there, %s", there, what);
+    return mir_hint(err, "move it away, or %s", way_out);
 }
 
-/* Is the file we opened still the one under that name? Another run may have finished meanwhile. */
-static bool is_current(int fd, const char *partial)
+/* One file and volumes under one name: a reader could not tell which is meant. */
+static bool check_neighbour(const struct bundle_writer *writer, struct mir_error *err)
 {
-    struct stat ours, named;
+    auto_free char *first = bundle_volume_name(writer->path, 1, "");
 
-    return fstat(fd, &ours) == 0 && lstat(partial, &named) == 0 && ours.st_dev == named.st_dev &&
-           ours.st_ino == named.st_ino;
-}
-
-/* Open and lock. *fd is -1 when the name changed hands in between. */
-static bool try_open(const char *partial, int *out, struct mir_error *err)
-{
-    auto_close int fd = open(partial, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    struct stat info;
-
-    if (fd < 0)
-        return cannot_create(partial, err);
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        return mir_fail(err, MIR_E_IO, "%s is in the way: it is not a regular file", partial);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        (void)mir_fail(err, MIR_E_CONFLICT, "%s is being written by another process", partial);
-        return mir_hint(err, "wait for it to end, or write to another file");
-    }
-    /* A file system without locks: go on, as every other tool does. */
-    if (is_current(fd, partial))
-        *out = mir_steal_fd(&fd);
+    if (writer->volume_bytes > 0 && access(writer->path, F_OK) == 0)
+        return conflict(writer->path,
+                        "a bundle in one file, and volumes of that name are asked for",
+                        "write the volumes under another name", err);
+    if (writer->volume_bytes == 0 && access(first, F_OK) == 0)
+        return conflict(first, "a volume of a bundle of that name, and one file is asked for",
+                        "write the file under another name", err);
     return true;
+}
+
+static bool check_count(const struct bundle_writer *writer, struct mir_error *err)
+{
+    uint64_t bytes = writer->plan->bytes;
+    uint64_t needed = bundle_volumes_needed(bytes, writer->volume_bytes);
+    uint64_t least = bytes / BUNDLE_VOLUMES_MAX + BUNDLE_VOLUME_UNIT;
+
+    if (needed <= BUNDLE_VOLUMES_MAX)
+        return true;
+    (void)mir_fail(err, MIR_E_LIMIT,
+                   "%s: %" PRIu64 " bytes in volumes of %" PRIu64 " are %" PRIu64
+                   " volumes; at most %d can be numbered",
+                   writer->path, bytes, writer->volume_bytes, needed, BUNDLE_VOLUMES_MAX);
+    return mir_hint(err, "take volumes of at least %" PRIu64 " bytes",
+                    least - least % BUNDLE_VOLUME_UNIT);
 }
 
 static bool open_partial(struct bundle_writer *writer, struct mir_error *err)
 {
-    for (int i = 0; i < OPEN_TRIES && writer->fd < 0; i++)
-        if (!try_open(writer->partial, &writer->fd, err))
-            return false;
-    if (writer->fd < 0)
-        return mir_fail(err, MIR_E_CONFLICT, "%s is being written by other processes",
-                        writer->partial);
+    struct bundle_volumes *set = bundle_volumes_new(writer->path, BUNDLE_PARTIAL_SUFFIX,
+                                                    writer->volume_bytes, writer->plan->bytes);
+
+    writer->volumes = set;
+    if (!bundle_volumes_lock(set, err))
+        return false;
     /* What a killed run left is replaced. */
-    if (ftruncate(writer->fd, 0) != 0)
-        return mir_fail_errno(err, "empty %s", writer->partial);
-    return true;
+    if (set->volume_bytes > 0)
+        bundle_volumes_remove_above(set->base, set->suffix, set->count);
+    return bundle_volumes_create(set, err) && bundle_volumes_empty(set, err);
 }
 
 /* ---- everything but blobs ---- */
 
 /* A header, so that the bytes it announces begin at offset. */
-static bool write_header(int fd, const char *name, uint64_t size, uint64_t offset,
-                         const struct bundle_plan *plan, struct mir_error *err)
+static bool write_header(const struct bundle_volumes *set, const char *name, uint64_t size,
+                         uint64_t offset, const struct bundle_plan *plan, struct mir_error *err)
 {
     auto_buf header;
 
@@ -105,55 +101,58 @@ static bool write_header(int fd, const char *name, uint64_t size, uint64_t offse
     if (!bundle_tar_header(name, size, plan->epoch, &header, err))
         return false;
     assert(header.len <= offset);
-    return mir_pwrite_full(fd, mir_buf_span(&header), offset - header.len, err);
+    return bundle_volumes_pwrite(set, mir_buf_span(&header), offset - header.len, err);
 }
 
 /* A file's bytes begin on a block, so its end tells how much of the last block is left. */
-static bool write_padding(int fd, uint64_t end, struct mir_error *err)
+static bool write_padding(const struct bundle_volumes *set, uint64_t end, struct mir_error *err)
 {
     static const char zeros[BUNDLE_TAR_BLOCK];
 
-    return mir_pwrite_full(fd, mir_span(zeros, (size_t)bundle_tar_padding(end)), end, err);
+    return bundle_volumes_pwrite(set, mir_span(zeros, (size_t)bundle_tar_padding(end)), end, err);
 }
 
-static bool write_small(int fd, const char *name, struct mir_span bytes, uint64_t offset,
-                        const struct bundle_plan *plan, struct mir_error *err)
+static bool write_small(const struct bundle_volumes *set, const char *name, struct mir_span bytes,
+                        uint64_t offset, const struct bundle_plan *plan, struct mir_error *err)
 {
-    return write_header(fd, name, bytes.len, offset, plan, err) &&
-           mir_pwrite_full(fd, bytes, offset, err) && write_padding(fd, offset + bytes.len, err);
+    return write_header(set, name, bytes.len, offset, plan, err) &&
+           bundle_volumes_pwrite(set, bytes, offset, err) &&
+           write_padding(set, offset + bytes.len, err);
 }
 
-bool bundle_tar_write_front(int fd, const struct bundle_plan *plan, struct mir_error *err)
+bool bundle_tar_write_front(const struct bundle_volumes *set, const struct bundle_plan *plan,
+                            struct mir_error *err)
 {
-    return write_small(fd, BUNDLE_LAYOUT_NAME, mir_span_of(BUNDLE_LAYOUT_TEXT), plan->layout_offset,
-                       plan, err) &&
-           write_small(fd, BUNDLE_INDEX_NAME, mir_span(plan->index, plan->index_len),
+    return write_small(set, BUNDLE_LAYOUT_NAME, mir_span_of(BUNDLE_LAYOUT_TEXT),
+                       plan->layout_offset, plan, err) &&
+           write_small(set, BUNDLE_INDEX_NAME, mir_span(plan->index, plan->index_len),
                        plan->index_offset, plan, err);
 }
 
-bool bundle_tar_write_blob_header(int fd, const struct bundle_plan *plan, size_t blob,
-                                  struct mir_error *err)
+bool bundle_tar_write_blob_header(const struct bundle_volumes *set, const struct bundle_plan *plan,
+                                  size_t blob, struct mir_error *err)
 {
     const struct bundle_blob *target = &plan->blobs[blob];
     char path[BUNDLE_PATH_MAX];
 
-    return write_header(fd, bundle_blob_path(&target->digest, path), target->size,
+    return write_header(set, bundle_blob_path(&target->digest, path), target->size,
                         plan->blob_offsets[blob], plan, err);
 }
 
-bool bundle_tar_write_blob_padding(int fd, const struct bundle_plan *plan, size_t blob,
-                                   struct mir_error *err)
+bool bundle_tar_write_blob_padding(const struct bundle_volumes *set, const struct bundle_plan *plan,
+                                   size_t blob, struct mir_error *err)
 {
-    return write_padding(fd, plan->blob_offsets[blob] + plan->blobs[blob].size, err);
+    return write_padding(set, plan->blob_offsets[blob] + plan->blobs[blob].size, err);
 }
 
 /* Padding and the end of the archive are zeros, which a claimed file has. */
-static bool write_frame(int fd, const struct bundle_plan *plan, struct mir_error *err)
+static bool write_frame(const struct bundle_volumes *set, const struct bundle_plan *plan,
+                        struct mir_error *err)
 {
-    if (!bundle_tar_write_front(fd, plan, err))
+    if (!bundle_tar_write_front(set, plan, err))
         return false;
     for (size_t i = 0; i < plan->blob_count; i++)
-        if (!bundle_tar_write_blob_header(fd, plan, i, err))
+        if (!bundle_tar_write_blob_header(set, plan, i, err))
             return false;
     return true;
 }
@@ -162,36 +161,30 @@ static bool write_frame(int fd, const struct bundle_plan *plan, struct mir_error
 
 bool bundle_tar_begin(struct bundle_writer *writer, struct mir_error *err)
 {
-    writer->partial = mir_format("%s.partial", writer->path);
-    if (!check_target(writer->path, err) || !open_partial(writer, err))
+    if (!check_target(writer->path, err) || !check_neighbour(writer, err) ||
+        !check_count(writer, err) || !open_partial(writer, err))
         return false;
-    if (!bundle_space_claim(writer->fd, writer->path, writer->plan->bytes, err))
-        return false;
-    if (!write_frame(writer->fd, writer->plan, err))
-        return mir_context(err, "write %s", writer->partial);
-    return true;
+    return bundle_volumes_claim(writer->volumes, err) &&
+           write_frame(writer->volumes, writer->plan, err);
 }
 
 bool bundle_tar_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
                       struct mir_span bytes, struct mir_error *err)
 {
-    if (!mir_pwrite_full(writer->fd, bytes, writer->plan->blob_offsets[blob] + offset, err))
-        return mir_context(err, "write %s", writer->partial);
-    return true;
+    return bundle_volumes_pwrite(writer->volumes, bytes, writer->plan->blob_offsets[blob] + offset,
+                                 err);
 }
 
 bool bundle_tar_commit(struct bundle_writer *writer, struct mir_error *err)
 {
-    if (fsync(writer->fd) != 0)
-        return mir_fail_errno(err, "sync %s", writer->partial);
-    if (rename(writer->partial, writer->path) != 0)
-        return mir_fail_errno(err, "rename %s to %s", writer->partial, writer->path);
-    return mir_sync_parent(writer->path, err);
+    return bundle_volumes_sync(writer->volumes, err) &&
+           bundle_volumes_rename(writer->volumes, "", err);
 }
 
 void bundle_tar_abort(struct bundle_writer *writer)
 {
-    /* After a rename that could not be synced the name is gone, or another run's. */
-    if (writer->fd >= 0 && is_current(writer->fd, writer->partial))
-        (void)unlink(writer->partial);
+    /* After a commit that failed some may have their final name: then they stay, as bytes that were
+     * synced, and only what is still ".partial" goes. */
+    if (writer->volumes)
+        bundle_volumes_remove(writer->volumes);
 }

@@ -172,7 +172,7 @@ bool bundler_copy_with(const struct bundler *bundler, const char *path, enum bun
     auto_free size_t *order = shuffled(bundler->blob_count, args->seed);
     struct work work = {
         .bundler = bundler, .order = order, .piece = args->piece ? args->piece : 65536};
-    bool done = bundle_writer_begin(path, form, plan, &work.writer, err);
+    bool done = bundle_writer_begin(path, form, plan, args->volume_bytes, &work.writer, err);
 
     if (done && !bring_all(&work, args->threads ? args->threads : 1, err)) {
         bundle_writer_abort(work.writer);

@@ -35,6 +35,7 @@ struct bundler_args {
     unsigned seed;    /* order in which blobs are brought; 0 is that of the plan */
     size_t piece;     /* bytes at once; 65536 */
     int64_t epoch;
+    uint64_t volume_bytes; /* 0: one file */
 };
 
 /** Plan, begin, bring all blobs that are not there, commit. */

@@ -79,7 +79,7 @@ static char *head_of(const struct bundle_plan *plan)
     struct bundle_writer *writer = NULL;
     char *head;
 
-    if (!bundle_writer_begin(path, BUNDLE_FORM_TAR, plan, &writer, &err))
+    if (!bundle_writer_begin(path, BUNDLE_FORM_TAR, plan, 0, &writer, &err))
         fail_msg("%s", err.text);
     head = scratch_read(partial, NULL);
     bundle_writer_abort(writer);

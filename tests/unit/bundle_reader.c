@@ -349,7 +349,7 @@ static void reader_skips_large_blobs(void **state)
     img_digest_of(MIR_HASH_SHA256, mir_span_of("last"), &blobs[1].digest);
     blobs[1].size = 4;
     assert_true(bundle_plan_new(NULL, 0, blobs, 2, 0, &plan, &err));
-    if (!bundle_writer_begin(path, BUNDLE_FORM_TAR, plan, &writer, &err)) {
+    if (!bundle_writer_begin(path, BUNDLE_FORM_TAR, plan, 0, &writer, &err)) {
         print_message("skipped: %s\n", err.text);
         bundle_plan_free(plan);
         skip();

@@ -162,7 +162,7 @@ static void writer_keeps_the_old_file_until_commit(void **state)
     bundler_init(&bundler, place->layout);
     plan = bundler_plan(&bundler, 0);
     scratch_write(place->target, mir_span_of("old"));
-    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, &writer, &err), &err);
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, 0, &writer, &err), &err);
     assert_int_equal(scratch_size(place->target), 3);
     assert_int_equal(scratch_size(partial), bundle_plan_bytes(plan));
     bundle_writer_abort(writer);
@@ -204,8 +204,8 @@ static void writer_refuses_a_second_run(void **state)
         struct mir_error err = MIR_ERROR_INIT;
         struct bundle_writer *first = NULL, *second = NULL;
 
-        must(bundle_writer_begin(path, forms[i], plan, &first, &err), &err);
-        assert_false(bundle_writer_begin(path, forms[i], plan, &second, &err));
+        must(bundle_writer_begin(path, forms[i], plan, 0, &first, &err), &err);
+        assert_false(bundle_writer_begin(path, forms[i], plan, 0, &second, &err));
         assert_int_equal(err.code, MIR_E_CONFLICT);
         /* The loser left the winner's work alone. */
         for (size_t blob = 0; blob < bundler.blob_count; blob++) {
@@ -233,7 +233,7 @@ static void writer_refuses_bytes_beyond_the_blob(void **state)
     bundler_init(&bundler, place->layout);
     plan = bundler_plan(&bundler, 0);
     size = bundler.blobs[0].size;
-    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, &writer, &err), &err);
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, 0, &writer, &err), &err);
     assert_false(bundle_writer_write(writer, 0, size, mir_span_of("x"), &err));
     assert_int_equal(err.code, MIR_E_DIGEST);
     mir_error_clear(&err);
@@ -289,7 +289,7 @@ static void writer_names_what_is_wrong_with_the_target(void **state)
         struct bundle_writer *writer = NULL;
         size_t count = scratch_count(place->dir);
 
-        if (bundle_writer_begin(path, row->form, plan, &writer, &err))
+        if (bundle_writer_begin(path, row->form, plan, 0, &writer, &err))
             fail_msg("%s: was taken", row->label);
         if (err.code != row->code || !strstr(err.text, row->text) ||
             (err.hint[0] != '\0') != row->has_hint)
@@ -318,7 +318,7 @@ static void writer_takes_blobs_of_sha512(void **state)
         struct bundle_writer *writer = NULL;
         struct bundle_reader *reader = NULL;
 
-        must(bundle_writer_begin(path, forms[i], plan, &writer, &err), &err);
+        must(bundle_writer_begin(path, forms[i], plan, 0, &writer, &err), &err);
         must(bundle_writer_write(writer, 0, 0, mir_span_of("hello"), &err), &err);
         must(bundle_writer_finish(writer, 0, &err), &err);
         must(bundle_writer_finish(writer, 1, &err), &err); /* empty: never written to */
@@ -342,7 +342,7 @@ static void writer_leaves_nothing_when_the_rename_fails(void **state)
 
     bundler_init(&bundler, place->layout);
     plan = bundler_plan(&bundler, 0);
-    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, &writer, &err), &err);
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, 0, &writer, &err), &err);
     for (size_t i = 0; i < bundler.blob_count; i++)
         must(bundler_bring(&bundler, writer, i, 65536, &err), &err);
     assert_int_equal(mkdir(place->target, 0777), 0);
@@ -368,7 +368,7 @@ static void drop_image(const struct bundler *all, const struct bundler *rest, co
         for (size_t j = 0; j < rest->image_count; j++)
             if (strcmp(all->images[i].name, rest->images[j].name) == 0)
                 keep_image[i] = true;
-    must(bundle_writer_begin(target, form, plan, &writer, &err), &err);
+    must(bundle_writer_begin(target, form, plan, 0, &writer, &err), &err);
     for (size_t i = 0; i < all->blob_count; i++) {
         keep_blob[i] = bundle_reader_find(rest->reader, &all->blobs[i].digest) != NULL;
         if (keep_blob[i])
@@ -431,7 +431,7 @@ static void writer_drops_everything(void **state)
 
     bundler_init(&bundler, place->layout);
     plan = bundler_plan(&bundler, 0);
-    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, &writer, &err), &err);
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, 0, &writer, &err), &err);
     must(bundle_writer_drop(writer, none, none, &err), &err);
     must(bundle_writer_commit(writer, &err), &err);
     assert_sound(place->target, BUNDLE_FORM_TAR, 0, 0);
@@ -508,7 +508,7 @@ static void writer_has_blobs_that_stand_in_the_layout(void **state)
         scratch_write(wrong_one, mir_span(wrong, (size_t)bundler.blobs[1].size));
     }
     plan = bundler_plan(&bundler, 0);
-    must(bundle_writer_begin(place->target, BUNDLE_FORM_DIR, plan, &writer, &err), &err);
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_DIR, plan, 0, &writer, &err), &err);
     for (size_t i = 0; i < bundler.blob_count; i++)
         assert_int_equal(bundle_writer_has(writer, i), i >= 2);
     bundle_writer_abort(writer);
@@ -536,7 +536,7 @@ static void writer_abort_leaves_a_layout_as_it_was(void **state)
     before = scratch_read(index, NULL);
     bundler_init(&bundler, place->layout);
     plan = bundler_plan(&bundler, 0);
-    must(bundle_writer_begin(small, BUNDLE_FORM_DIR, plan, &writer, &err), &err);
+    must(bundle_writer_begin(small, BUNDLE_FORM_DIR, plan, 0, &writer, &err), &err);
     for (size_t i = 0; i < bundler.blob_count; i++)
         if (!bundle_writer_has(writer, i) && brought++ < 3)
             must(bundler_bring(&bundler, writer, i, 65536, &err), &err);
@@ -560,7 +560,7 @@ static void writer_abort_removes_a_new_layout(void **state)
 
     bundler_init(&bundler, place->layout);
     plan = bundler_plan(&bundler, 0);
-    must(bundle_writer_begin(place->target, BUNDLE_FORM_DIR, plan, &writer, &err), &err);
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_DIR, plan, 0, &writer, &err), &err);
     must(bundler_bring(&bundler, writer, 0, 65536, &err), &err);
     bundle_writer_abort(writer);
     assert_false(scratch_exists(place->target));
@@ -621,7 +621,7 @@ static void writer_says_what_room_is_missing(void **state)
         struct mir_error err = MIR_ERROR_INIT;
         struct bundle_writer *writer = NULL;
 
-        assert_false(bundle_writer_begin(target, forms[i], plan, &writer, &err));
+        assert_false(bundle_writer_begin(target, forms[i], plan, 0, &writer, &err));
         assert_int_equal(err.code, MIR_E_SPACE);
         assert_non_null(strstr(err.text, " bytes), "));
         if (forms[i] == BUNDLE_FORM_TAR) {
@@ -649,7 +649,7 @@ static void writer_claims_all_blocks_first(void **state)
 
     bundler_init(&bundler, place->layout);
     plan = bundler_plan(&bundler, 0);
-    must(bundle_writer_begin(target, BUNDLE_FORM_TAR, plan, &writer, &err), &err);
+    must(bundle_writer_begin(target, BUNDLE_FORM_TAR, plan, 0, &writer, &err), &err);
     assert_int_equal(stat(partial, &info), 0);
     assert_true((uint64_t)info.st_blocks * 512 >= bundle_plan_bytes(plan));
     bundle_writer_abort(writer);

@@ -1,0 +1,430 @@
+/*
+ * bundle/volumes: one stream in many files. Its bytes are those of the one file, wherever the cuts
+ * are; what is begun, renamed and removed is the set's own and nothing else.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "bundle/bundle.h"
+#include "bundle/volumes_priv.h"
+#include "lib/bundler.h"
+#include "lib/fixture.h"
+#include "lib/scratch.h"
+
+#define KIB 1024u
+
+/* ---- fixtures ---- */
+
+struct place {
+    char *dir;    /* scratch */
+    char *layout; /* a fixture layout in it, of 700 KiB */
+    char *target; /* where a test writes to; not there yet */
+};
+
+static int set_up(void **state)
+{
+    struct place *place = mir_alloc(sizeof(*place));
+    struct fixture *fixture;
+    struct fixture_item image;
+
+    place->dir = scratch_new();
+    place->layout = mir_format("%s/layout", place->dir);
+    place->target = mir_format("%s/april.tar", place->dir);
+    fixture = fixture_new(place->layout);
+    image = fixture_image(fixture, .layers = 3, .layer_bytes = 150000);
+    fixture_name(fixture, "registry.example/z/last", &image);
+    image = fixture_image(fixture, .seed = 1, .layers = 8, .layer_bytes = 30000);
+    fixture_name(fixture, "registry.example/a/first", &image);
+    fixture_free(fixture);
+    *state = place;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+
+    scratch_remove(place->dir);
+    free(place->layout);
+    free(place->target);
+    free(place);
+    return 0;
+}
+
+static void check(const char *file, int line, bool done, const struct mir_error *err)
+{
+    if (done)
+        return;
+    print_error("%s\n", err->text);
+    _fail(file, line);
+}
+#define must(done, err) check(__FILE__, __LINE__, done, err)
+
+/* All volumes of base in a row; the caller frees. *count is how many there are. */
+static char *join(const char *base, size_t *len, size_t *count)
+{
+    char *all = NULL;
+
+    *len = 0;
+    for (*count = 0;; (*count)++) {
+        auto_free char *name = bundle_volume_name(base, *count + 1, "");
+        auto_free char *bytes = NULL;
+        size_t size;
+
+        if (!scratch_exists(name))
+            return all;
+        bytes = scratch_read(name, &size);
+        all = mir_realloc_array(all, *len + size + 1, 1);
+        memcpy(all + *len, bytes, size);
+        *len += size;
+    }
+}
+
+static uint64_t round_up(uint64_t bytes)
+{
+    return (bytes + BUNDLE_VOLUME_UNIT - 1) / BUNDLE_VOLUME_UNIT * BUNDLE_VOLUME_UNIT;
+}
+
+/* ---- the writer ---- */
+
+static void volumes_in_a_row_are_the_whole(void **state)
+{
+    struct place *place = *state;
+    auto_free char *whole_path = mir_format("%s/whole", place->dir);
+    struct mir_error err = MIR_ERROR_INIT;
+    auto_free char *whole = NULL;
+    size_t whole_len;
+    auto_bundler bundler;
+
+    bundler_init(&bundler, place->layout);
+    must(bundler_copy(&bundler, whole_path, BUNDLE_FORM_TAR, &err, 0), &err);
+    whole = scratch_read(whole_path, &whole_len);
+    /* Every cut from the smallest volume on, a block further each time: through headers, through
+     * blobs, at their ends, and at the very end of the bundle. */
+    for (unsigned size = BUNDLE_VOLUME_MIN; size < BUNDLE_VOLUME_MIN + 80 * 512; size += 512) {
+        auto_free char *base = mir_format("%s/v%u", place->dir, size);
+        auto_free char *joined = NULL;
+        size_t len, count;
+
+        must(bundler_copy(&bundler, base, BUNDLE_FORM_TAR, &err, .volume_bytes = size,
+                          .threads = 1 + size % 3, .seed = size, .piece = 50000),
+             &err);
+        joined = join(base, &len, &count);
+        assert_int_equal(count, (whole_len + size - 1) / size);
+        assert_int_equal(len, whole_len);
+        assert_memory_equal(joined, whole, len);
+    }
+}
+
+static void volumes_are_all_of_one_size_but_the_last(void **state)
+{
+    struct place *place = *state;
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_plan *plan;
+    uint64_t bytes, size;
+    auto_bundler bundler;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    bytes = bundle_plan_bytes(plan);
+    bundle_plan_free(plan);
+    size = round_up(bytes / 7 + 1);
+    must(bundler_copy(&bundler, place->target, BUNDLE_FORM_TAR, &err, .volume_bytes = size), &err);
+    for (size_t number = 1; number <= 7; number++) {
+        auto_free char *name = bundle_volume_name(place->target, number, "");
+
+        assert_int_equal(scratch_size(name), number < 7 ? size : bytes - 6 * size);
+    }
+    assert_int_equal(scratch_count(place->dir), 8); /* the layout and seven volumes */
+}
+
+static void volumes_of_the_size_of_the_bundle_are_one(void **state)
+{
+    struct place *place = *state;
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_plan *plan;
+    auto_bundler bundler;
+    auto_free char *first = bundle_volume_name(place->target, 1, "");
+    uint64_t bytes;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    bytes = bundle_plan_bytes(plan);
+    bundle_plan_free(plan);
+    must(bundler_copy(&bundler, place->target, BUNDLE_FORM_TAR, &err, .volume_bytes = bytes), &err);
+    assert_int_equal(scratch_size(first), bytes);
+    assert_int_equal(scratch_count(place->dir), 2);
+}
+
+static void commit_replaces_a_longer_set(void **state)
+{
+    struct place *place = *state;
+    auto_free char *stale = mir_format("%s.012", place->target);
+    auto_free char *other = mir_format("%s.012.txt", place->target);
+    auto_free char *joined = NULL;
+    struct mir_error err = MIR_ERROR_INIT;
+    auto_bundler bundler;
+    size_t len, count;
+
+    bundler_init(&bundler, place->layout);
+    must(bundler_copy(&bundler, place->target, BUNDLE_FORM_TAR, &err,
+                      .volume_bytes = BUNDLE_VOLUME_MIN),
+         &err);
+    scratch_write(stale, mir_span_of("of an older, longer set, with a gap"));
+    scratch_write(other, mir_span_of("somebody's"));
+    must(bundler_copy(&bundler, place->target, BUNDLE_FORM_TAR, &err, .volume_bytes = 256u * KIB),
+         &err);
+    joined = join(place->target, &len, &count);
+    assert_int_equal(count, 3);
+    assert_false(scratch_exists(stale));
+    assert_true(scratch_exists(other));
+    assert_int_equal(scratch_count(place->dir), 1 + 3 + 1);
+}
+
+static void abort_leaves_what_stood_there(void **state)
+{
+    struct place *place = *state;
+    auto_free char *first = bundle_volume_name(place->target, 1, "");
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_writer *writer = NULL;
+    struct bundle_plan *plan;
+    auto_bundler bundler;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    scratch_write(first, mir_span_of("old"));
+    must(
+        bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, BUNDLE_VOLUME_MIN, &writer, &err),
+        &err);
+    bundle_writer_abort(writer);
+    assert_int_equal(scratch_count(place->dir), 2);
+    assert_int_equal(scratch_size(first), 3);
+    bundle_plan_free(plan);
+}
+
+static void drop_makes_a_shorter_set(void **state)
+{
+    struct place *place = *state;
+    auto_free char *whole = mir_format("%s/whole", place->dir);
+    const char *const targets[] = {whole, place->target};
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_plan *plan;
+    auto_bundler bundler;
+    auto_free char *bytes = NULL, *joined = NULL;
+    size_t len, joined_len, count;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    for (size_t t = 0; t < 2; t++) {
+        auto_free bool *keep = mir_alloc_array(bundler.blob_count, sizeof(*keep));
+        const bool none[2] = {false, false};
+        struct bundle_writer *writer = NULL;
+
+        must(bundle_writer_begin(targets[t], BUNDLE_FORM_TAR, plan, t ? BUNDLE_VOLUME_MIN : 0,
+                                 &writer, &err),
+             &err);
+        for (size_t i = 0; i < bundler.blob_count; i++) {
+            keep[i] = i % 3 == 0;
+            if (keep[i])
+                must(bundler_bring(&bundler, writer, i, 65536, &err), &err);
+        }
+        must(bundle_writer_drop(writer, none, keep, &err), &err);
+        must(bundle_writer_commit(writer, &err), &err);
+    }
+    bundle_plan_free(plan);
+    bytes = scratch_read(whole, &len);
+    joined = join(place->target, &joined_len, &count);
+    assert_int_equal(joined_len, len);
+    assert_memory_equal(joined, bytes, len);
+    assert_int_equal(count, (len + BUNDLE_VOLUME_MIN - 1) / BUNDLE_VOLUME_MIN);
+    assert_int_equal(scratch_count(place->dir), 2 + count);
+}
+
+static void begin_refuses_what_a_reader_could_not_tell_apart(void **state)
+{
+    struct place *place = *state;
+    auto_free char *first = bundle_volume_name(place->target, 1, "");
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_writer *writer = NULL;
+    struct bundle_plan *plan;
+    auto_bundler bundler;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    scratch_write(first, mir_span_of("a volume"));
+    assert_false(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, 0, &writer, &err));
+    assert_int_equal(err.code, MIR_E_CONFLICT);
+    assert_non_null(strstr(err.text, "april.tar.001 is there"));
+    assert_true(err.hint[0] != '\0');
+    (void)unlink(first);
+    mir_error_clear(&err);
+    scratch_write(place->target, mir_span_of("a file"));
+    assert_false(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, BUNDLE_VOLUME_MIN,
+                                     &writer, &err));
+    assert_int_equal(err.code, MIR_E_CONFLICT);
+    assert_non_null(strstr(err.text, "april.tar is there"));
+    assert_int_equal(scratch_count(place->dir), 2);
+    bundle_plan_free(plan);
+}
+
+static void begin_refuses_sizes_that_make_no_volumes(void **state)
+{
+    struct place *place = *state;
+    static const struct {
+        const char *label;
+        uint64_t bytes;
+        enum bundle_form form;
+    } rows[] = {
+        {"odd", BUNDLE_VOLUME_MIN + 1, BUNDLE_FORM_TAR},
+        {"too small", BUNDLE_VOLUME_MIN - 512, BUNDLE_FORM_TAR},
+        {"too large", UINT64_MAX - 511, BUNDLE_FORM_TAR},
+        {"a directory", BUNDLE_VOLUME_MIN, BUNDLE_FORM_DIR},
+    };
+    struct bundle_plan *plan;
+    auto_bundler bundler;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mir_error err = MIR_ERROR_INIT;
+        struct bundle_writer *writer = NULL;
+
+        if (bundle_writer_begin(place->target, rows[i].form, plan, rows[i].bytes, &writer, &err))
+            fail_msg("%s: was taken", rows[i].label);
+        assert_int_equal(err.code, MIR_E_USAGE);
+    }
+    assert_int_equal(scratch_count(place->dir), 1);
+    bundle_plan_free(plan);
+}
+
+/* ---- the set itself ---- */
+
+static struct bundle_volumes *new_set(const char *base, const char *suffix, uint64_t bytes)
+{
+    struct bundle_volumes *set = bundle_volumes_new(base, suffix, BUNDLE_VOLUME_MIN, bytes);
+    struct mir_error err = MIR_ERROR_INIT;
+
+    must(bundle_volumes_lock(set, &err) && bundle_volumes_create(set, &err) &&
+             bundle_volumes_claim(set, &err),
+         &err);
+    return set;
+}
+
+static void ranges_are_copied_between_sets(void **state)
+{
+    struct place *place = *state;
+    auto_free char *other = mir_format("%s/other", place->dir);
+    struct bundle_volumes *from = new_set(place->target, ".partial.old", 400000);
+    struct bundle_volumes *to = new_set(other, ".partial", 300000);
+    struct mir_error err = MIR_ERROR_INIT;
+    char bytes[200000], got[200000];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(i * 7 + i / 251);
+    must(bundle_volumes_pwrite(from, mir_span(bytes, sizeof(bytes)), 60001, &err), &err);
+    must(bundle_volumes_copy(from, 60001, to, 99999, sizeof(bytes), &err), &err);
+    must(bundle_volumes_pread(to, got, sizeof(got), 99999, &err), &err);
+    assert_memory_equal(got, bytes, sizeof(got));
+    bundle_volumes_punch(from, 60001, sizeof(bytes));
+    must(bundle_volumes_pread(from, got, 1, 60000, &err), &err);
+    assert_int_equal(got[0], 0);
+    bundle_volumes_remove(from);
+    bundle_volumes_remove(to);
+    bundle_volumes_free(from);
+    bundle_volumes_free(to);
+    assert_int_equal(scratch_count(place->dir), 1);
+}
+
+static void a_rename_that_was_interrupted_is_finished(void **state)
+{
+    struct place *place = *state;
+    /* Killed after so many of the steps: unlink the old first, 2, 3, 4, and 1. */
+    for (size_t done = 0; done <= 5; done++) {
+        struct bundle_volumes *set = new_set(place->target, ".partial", 200000);
+        struct mir_error err = MIR_ERROR_INIT;
+        auto_free char *old = bundle_volume_name(place->target, 1, "");
+        auto_free char *stale = bundle_volume_name(place->target, 5, "");
+        size_t len, count;
+        char *joined;
+
+        must(bundle_volumes_pwrite(set, mir_span_of("new"), 0, &err), &err);
+        bundle_volumes_free(set);
+        scratch_write(stale, mir_span_of("stale"));
+        if (done == 0)
+            scratch_write(old, mir_span_of("old"));
+        for (size_t number = 2; number <= done; number++) {
+            size_t which = number <= 4 ? number : 1;
+            auto_free char *from = bundle_volume_name(place->target, which, ".partial");
+            auto_free char *to = bundle_volume_name(place->target, which, "");
+
+            assert_int_equal(rename(from, to), 0);
+        }
+        set = bundle_volumes_new(place->target, ".partial", BUNDLE_VOLUME_MIN, 200000);
+        must(bundle_volumes_rename(set, "", &err), &err);
+        bundle_volumes_free(set);
+        joined = join(place->target, &len, &count);
+        assert_int_equal(count, 4);
+        assert_int_equal(len, 200000);
+        assert_memory_equal(joined, "new", 3);
+        free(joined);
+        assert_int_equal(scratch_count(place->dir), 5);
+        bundle_volumes_remove_above(place->target, "", 0);
+    }
+}
+
+static void a_set_is_opened_again_as_it_is(void **state)
+{
+    struct place *place = *state;
+    struct bundle_volumes *set = new_set(place->target, ".partial", 200000), *again, *third;
+    struct mir_error err = MIR_ERROR_INIT;
+    char got[3];
+
+    must(bundle_volumes_pwrite(set, mir_span_of("abc"), BUNDLE_VOLUME_MIN - 1, &err), &err);
+    again = bundle_volumes_new(place->target, ".partial", BUNDLE_VOLUME_MIN, 200000);
+    assert_false(bundle_volumes_lock(again, &err));
+    assert_int_equal(err.code, MIR_E_CONFLICT);
+    mir_error_clear(&err);
+    bundle_volumes_free(set);
+    must(bundle_volumes_lock(again, &err) && bundle_volumes_open_all(again, &err) &&
+             bundle_volumes_claim(again, &err),
+         &err);
+    must(bundle_volumes_pread(again, got, 3, BUNDLE_VOLUME_MIN - 1, &err), &err);
+    assert_memory_equal(got, "abc", 3);
+    third = bundle_volumes_new(place->target, ".partial", BUNDLE_VOLUME_MIN, 300000);
+    assert_false(bundle_volumes_open_all(third, &err)); /* a fifth is not there */
+    assert_int_equal(err.code, MIR_E_NOT_FOUND);
+    bundle_volumes_free(third);
+    bundle_volumes_free(again);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(volumes_in_a_row_are_the_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(volumes_are_all_of_one_size_but_the_last, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(volumes_of_the_size_of_the_bundle_are_one, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(commit_replaces_a_longer_set, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(abort_leaves_what_stood_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(drop_makes_a_shorter_set, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(begin_refuses_what_a_reader_could_not_tell_apart, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(begin_refuses_sizes_that_make_no_volumes, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(ranges_are_copied_between_sets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_rename_that_was_interrupted_is_finished, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_set_is_opened_again_as_it_is, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests_name("bundle/volumes", tests, NULL, NULL);
+}
