@@ -49,7 +49,7 @@ struct cli {
     const char *letters_left;        /* private too */
     bool only_positional;            /* after "--" */
     struct mir_sink sink;            /* emits to stderr, at the level of --verbose and --quiet */
-    const struct mir_cancel *cancel; /* set by SIGINT and SIGTERM */
+    const struct mir_cancel *cancel; /* set by SIGINT, SIGTERM and SIGHUP */
     pthread_mutex_t lock;            /* one line at a time on stderr */
     struct cli_progress *progress;   /* a bar to step aside for, or NULL */
 };

@@ -68,7 +68,7 @@ void copy_free(struct copy *copy)
 {
     if (!copy)
         return;
-    bundle_writer_abort(copy->writer);
+    bundle_writer_suspend(copy->writer);
     bundle_plan_free(copy->bundle_plan);
     free(copy->planned_images);
     free(copy->planned_blobs);

@@ -102,7 +102,9 @@ struct copy_totals {
     size_t manifests, blobs; /* unique, of all images that are not present */
     uint64_t bytes;          /* of those */
     uint64_t bytes_present;  /* of those, there already (exact after a dry run) */
-    uint64_t bytes_moved;    /* after copy_run() */
+    uint64_t bytes_moved;    /* after copy_run(): came from a source */
+    uint64_t bytes_reused;   /* after copy_run(): an earlier run had brought them, or they stood
+                                under the destination's name */
     uint64_t requests;       /* still to be sent, as far as the plan can tell */
     uint64_t requests_source, requests_destination; /* sent so far */
     uint64_t disk;                                  /* bytes needed on this machine's disk */

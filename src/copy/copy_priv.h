@@ -101,7 +101,8 @@ struct copy {
     struct copy_queue queue;
     struct copy_breaker breaker;
     pthread_mutex_t lock; /* tasks' run-time fields, image errors while workers run */
-    atomic_uint_least64_t moved;
+    atomic_uint_least64_t moved, reused;
+    bool is_suspended; /* what was brought waits for the next run */
     struct copy_progress own_progress; /* used when the caller passed none */
     struct copy_totals totals;
 };

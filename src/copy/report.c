@@ -62,6 +62,7 @@ static json_t *totals_json(const struct copy *copy)
     set_number(object, "blobs", totals.blobs);
     set_number(object, "bytes", totals.bytes);
     set_number(object, "bytesMoved", totals.bytes_moved);
+    set_number(object, "bytesReused", totals.bytes_reused);
     set_number(object, "requestsSource", totals.requests_source);
     set_number(object, "requestsDestination", totals.requests_destination);
     return object;

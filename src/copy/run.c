@@ -185,6 +185,25 @@ static void settle_layout_image(struct copy *copy, struct copy_image *image,
     image->outcome = check->moved ? COPY_OUTCOME_COPIED : COPY_OUTCOME_PRESENT;
 }
 
+/* Has a blob come some way that is not going to be committed now? */
+static bool is_blob_waiting(const struct copy *copy, const struct copy_task *task, bool is_over)
+{
+    if (task->kind != COPY_TASK_BLOB)
+        return false;
+    if (task->state == COPY_TASK_DONE)
+        return is_over && !task->was_there;
+    return bundle_writer_reached(copy->writer, task->blob->planned) > 0;
+}
+
+/* is_over: nothing is committed. */
+static bool is_something_waiting(const struct copy *copy, bool is_over)
+{
+    for (size_t i = 0; i < copy->task_count; i++)
+        if (is_blob_waiting(copy, copy->tasks[i], is_over))
+            return true;
+    return false;
+}
+
 /* Nothing was committed: no image is there, whatever its files had come to. */
 static void forget_images(struct copy *copy)
 {
@@ -196,7 +215,8 @@ static void forget_images(struct copy *copy)
             copy_image_fail(copy, copy->images[i], &err);
 }
 
-/* Commit what is complete, without the images that are not. */
+/* Commit what is complete, without the images that are not. What has come of those, and everything
+ * if nothing is to be committed, is left for the next run to go on with. */
 static bool finish_layout(struct copy *copy, struct mir_error *err)
 {
     auto_free const struct copy_task **task_of =
@@ -205,6 +225,7 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
     auto_free bool *keep_images = mir_alloc_array(copy->planned_image_count, sizeof(bool));
     struct layout_check check = {.task_of = task_of, .keep = keep_blobs};
     size_t kept = 0, dropped = 0;
+    bool is_over;
 
     for (size_t i = 0; i < copy->task_count; i++)
         task_of[copy->tasks[i]->kind == COPY_TASK_BLOB ? copy->tasks[i]->blob->planned
@@ -220,8 +241,10 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
         kept += !image->error;
         dropped += image->error != NULL;
     }
-    if (kept == 0 || (dropped > 0 && mir_is_cancelled(copy->options.cancel))) {
-        bundle_writer_abort(mir_steal(&copy->writer));
+    is_over = kept == 0 || (dropped > 0 && mir_is_cancelled(copy->options.cancel));
+    copy->is_suspended = is_something_waiting(copy, is_over);
+    if (is_over) {
+        bundle_writer_suspend(mir_steal(&copy->writer));
         forget_images(copy);
         return true;
     }
@@ -234,8 +257,8 @@ static bool run_layout(struct copy *copy, struct mir_error *err)
 {
     if (copy->planned_image_count == 0)
         return true;
-    if (!bundle_writer_begin(copy->destination.path, copy->destination.form, copy->bundle_plan,
-                             0, &copy->writer, err))
+    if (!bundle_writer_begin(copy->destination.path, copy->destination.form, copy->bundle_plan, 0,
+                             &copy->writer, err))
         return false;
     run_tasks(copy);
     atomic_store(&copy_progress_of(copy)->phase, COPY_PHASE_FINISH);
@@ -244,21 +267,31 @@ static bool run_layout(struct copy *copy, struct mir_error *err)
 
 /* ---- the verdict ---- */
 
+static bool judge(const struct copy *copy, const struct copy_totals *totals, struct mir_error *err)
+{
+    if (totals->failed == 0)
+        return true;
+    if (mir_is_cancelled(copy->options.cancel))
+        return mir_fail(err, MIR_E_CANCELLED, "stopped before everything was copied");
+    if (totals->failed < totals->images)
+        return mir_fail(err, MIR_E_PARTIAL, "%zu of %zu images are missing at the destination",
+                        totals->failed, totals->images);
+    return mir_fail(err, MIR_E_NOT_FOUND,
+                    totals->images == 1 ? "nothing was copied"
+                                        : "none of the %zu images was copied",
+                    totals->images);
+}
+
 bool copy_verdict(const struct copy *copy, struct mir_error *err)
 {
     struct copy_totals totals;
 
     copy_get_totals(copy, &totals);
-    if (totals.failed == 0)
+    if (judge(copy, &totals, err))
         return true;
-    if (mir_is_cancelled(copy->options.cancel))
-        return mir_fail(err, MIR_E_CANCELLED, "stopped before everything was copied");
-    if (totals.failed < totals.images)
-        return mir_fail(err, MIR_E_PARTIAL, "%zu of %zu images are missing at the destination",
-                        totals.failed, totals.images);
-    return mir_fail(err, MIR_E_NOT_FOUND,
-                    totals.images == 1 ? "nothing was copied" : "none of the %zu images was copied",
-                    totals.images);
+    if (copy->is_suspended)
+        return mir_hint(err, "run the same command again: it goes on from what has arrived");
+    return false;
 }
 
 bool copy_run(struct copy *copy, struct mir_error *err)
@@ -266,9 +299,11 @@ bool copy_run(struct copy *copy, struct mir_error *err)
     if (copy_goes_to_registry(copy)) {
         run_tasks(copy);
         settle_registry_images(copy);
+        copy->is_suspended = mir_is_cancelled(copy->options.cancel) && copy->moved > 0;
     } else if (!run_layout(copy, err)) {
         return mir_context(err, "%s", copy->destination.text);
     }
     copy->totals.bytes_moved = atomic_load(&copy->moved);
+    copy->totals.bytes_reused = atomic_load(&copy->reused);
     return copy_verdict(copy, err);
 }

@@ -1,13 +1,16 @@
 /*
  * One task of a copy: bring one blob or manifest to where it belongs. Bytes go from the socket (or
  * the source file) straight to their place; they are hashed on the way and never kept whole.
+ *
+ * Invariant: no blob of a layout is finished whose digest was not checked in this run, whoever
+ * wrote its bytes. What is on the disk already, of an earlier run too, is hashed and not fetched.
  */
 #include <assert.h>
 
 #include "base/mem.h"
 #include "copy/copy_priv.h"
 
-#define CHUNK_BYTES (1u << 20)
+#define CHUNK_BYTES (256u << 10) /* a buffer for each worker */
 
 /* ---- progress ---- */
 
@@ -17,11 +20,19 @@ static void show_bytes(struct copy *copy, int64_t bytes)
     atomic_fetch_add(&copy_progress_of(copy)->bytes_done, (uint64_t)bytes);
 }
 
-/* Bytes that came from a source, not from what stood at the destination. */
+/* Bytes that came from a source. */
 static void count_bytes(struct copy *copy, int64_t bytes)
 {
     show_bytes(copy, bytes);
     atomic_fetch_add(&copy->moved, (uint64_t)bytes);
+}
+
+/* Bytes that were on the disk: of an earlier run, or in what stands under the destination's name.
+ */
+static void count_reused(struct copy *copy, int64_t bytes)
+{
+    show_bytes(copy, bytes);
+    atomic_fetch_add(&copy->reused, (uint64_t)bytes);
 }
 
 static void relay_moved(void *ctx, int64_t bytes)
@@ -69,67 +80,153 @@ bool copy_read_manifest(struct copy_worker *worker, const struct copy_origin *or
 
 /* ---- into a layout ---- */
 
+/* A blob that grows where the plan puts it. */
 struct landing_place {
     struct copy *copy;
-    size_t planned;
+    const struct copy_blob *blob;
+    struct mir_hash *hash; /* of the bytes before at, except while reg_blob_get() has it */
     uint64_t at;
-    void (*count)(struct copy *copy, int64_t bytes);
+    int64_t moved, reused; /* how the bytes before at were counted */
 };
 
-static bool put_bytes(void *ctx, struct mir_span bytes, struct mir_error *err)
+static bool put_bytes(struct landing_place *place, struct mir_span bytes, struct mir_error *err)
 {
-    struct landing_place *place = ctx;
-
-    if (!bundle_writer_write(place->copy->writer, place->planned, place->at, bytes, err))
+    if (!bundle_writer_write(place->copy->writer, place->blob->planned, place->at, bytes, err))
         return false;
     place->at += bytes.len;
-    place->count(place->copy, (int64_t)bytes.len);
     return true;
 }
 
-/* Read a blob of a layout from end to end and check its digest; into place, unless that is NULL. */
-static bool hash_blob(const struct copy *copy, const struct bundle_reader *reader,
-                      const struct bundle_blob *blob, struct landing_place *place,
+static void tally_moved(struct landing_place *place, size_t bytes)
+{
+    place->moved += (int64_t)bytes;
+    count_bytes(place->copy, (int64_t)bytes);
+}
+
+static void tally_reused(struct landing_place *place, size_t bytes)
+{
+    place->reused += (int64_t)bytes;
+    count_reused(place->copy, (int64_t)bytes);
+}
+
+/* What is there is wrong. */
+static void start_over(struct landing_place *place)
+{
+    mir_log(place->copy->options.sink, MIR_LEVEL_DEBUG, "blob %s starts over",
+            place->blob->digest.text);
+    bundle_writer_reset(place->copy->writer, place->blob->planned);
+    mir_hash_reset(place->hash);
+    count_bytes(place->copy, -place->moved);
+    count_reused(place->copy, -place->reused);
+    place->at = 0;
+    place->moved = 0;
+    place->reused = 0;
+}
+
+static bool check_place(const struct landing_place *place, struct mir_error *err)
+{
+    const struct img_digest *digest = &place->blob->digest;
+    struct img_digest got;
+
+    img_digest_from_hash(img_digest_algo(digest), place->hash, &got);
+    return img_digest_check(digest, &got, err);
+}
+
+static bool stop_if_cancelled(const struct copy *copy, struct mir_error *err)
+{
+    return !mir_is_cancelled(copy->options.cancel) || mir_fail(err, MIR_E_CANCELLED, "stopped");
+}
+
+static size_t chunk_at(uint64_t at, uint64_t end)
+{
+    return end - at < CHUNK_BYTES ? (size_t)(end - at) : CHUNK_BYTES;
+}
+
+/* Hash what an earlier run left of the blob. Bytes that cannot be read are fetched. False only when
+ * the user stops us. */
+static bool take_up(struct landing_place *place, struct mir_error *err)
+{
+    struct bundle_writer *writer = place->copy->writer;
+    size_t planned = place->blob->planned;
+    uint64_t reached = bundle_writer_reached(writer, planned);
+    auto_free char *data = reached > 0 ? mir_alloc(chunk_at(0, reached)) : NULL;
+    struct mir_error trouble = MIR_ERROR_INIT;
+
+    while (place->at < reached) {
+        size_t len = chunk_at(place->at, reached);
+
+        if (!stop_if_cancelled(place->copy, err))
+            return false;
+        if (!bundle_writer_read(writer, planned, place->at, data, len, &trouble)) {
+            mir_log(place->copy->options.sink, MIR_LEVEL_DEBUG, "%s", trouble.text);
+            start_over(place);
+            return true;
+        }
+        mir_hash_update(place->hash, mir_span(data, len));
+        place->at += len;
+        tally_reused(place, len);
+    }
+    return true;
+}
+
+/* The rest of a blob from a layout. */
+static bool copy_rest(struct landing_place *place, const struct bundle_reader *reader,
+                      const struct bundle_blob *from,
+                      void (*tally)(struct landing_place *place, size_t bytes),
                       struct mir_error *err)
 {
     auto_free char *data = mir_alloc(CHUNK_BYTES);
-    enum mir_hash_algo algo = img_digest_algo(&blob->digest);
-    auto_hash *hash = mir_hash_new(algo);
-    struct img_digest got;
 
-    for (uint64_t at = 0; at < blob->size;) {
-        uint64_t left = blob->size - at;
-        size_t len = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+    while (place->at < from->size) {
+        const struct mir_span bytes = mir_span(data, chunk_at(place->at, from->size));
 
-        if (mir_is_cancelled(copy->options.cancel))
-            return mir_fail(err, MIR_E_CANCELLED, "stopped");
-        if (!bundle_reader_read(reader, blob, at, data, len, err))
+        if (!stop_if_cancelled(place->copy, err) ||
+            !bundle_reader_read(reader, from, place->at, data, bytes.len, err) ||
+            !put_bytes(place, bytes, err))
             return false;
-        mir_hash_update(hash, mir_span(data, len));
-        if (place && !put_bytes(place, mir_span(data, len), err))
-            return false;
-        at += len;
+        mir_hash_update(place->hash, bytes);
+        tally(place, bytes.len);
     }
-    img_digest_from_hash(algo, hash, &got);
-    return img_digest_check(&blob->digest, &got, err);
+    return true;
+}
+
+/* The rest of a blob from a layout, checked. If that is wrong, what was there before may be to
+ * blame: then all of it. */
+static bool from_layout(struct landing_place *place, const struct bundle_reader *reader,
+                        const struct bundle_blob *from,
+                        void (*tally)(struct landing_place *place, size_t bytes),
+                        struct mir_error *err)
+{
+    for (;;) {
+        uint64_t there = place->at;
+
+        if (!copy_rest(place, reader, from, tally, err))
+            return false;
+        if (check_place(place, err))
+            return true;
+        start_over(place);
+        if (there == 0)
+            return false;
+        mir_error_clear(err);
+    }
 }
 
 /* What stands under the destination's name may hold the blob already. What is wrong with it there
  * does not matter, because the source has it too. */
-static bool from_standing(struct copy *copy, const struct copy_blob *blob)
+static bool from_standing(struct landing_place *place)
 {
+    const struct copy *copy = place->copy;
+    const struct img_digest *digest = &place->blob->digest;
     struct mir_error ignored = MIR_ERROR_INIT;
-    struct landing_place place = {.copy = copy, .planned = blob->planned, .count = show_bytes};
     const struct bundle_blob *there =
-        copy->standing ? bundle_reader_find(copy->standing, &blob->digest) : NULL;
+        copy->standing ? bundle_reader_find(copy->standing, digest) : NULL;
 
-    if (!there || there->size != blob->size)
+    if (!there || there->size != place->blob->size)
         return false;
-    if (hash_blob(copy, copy->standing, there, &place, &ignored))
+    if (from_layout(place, copy->standing, there, tally_reused, &ignored))
         return true;
     mir_log(copy->options.sink, MIR_LEVEL_DEBUG, "blob %s of the bundle that stands there: %s",
-            blob->digest.text, ignored.text);
-    show_bytes(copy, -(int64_t)place.at);
+            digest->text, ignored.text);
     return false;
 }
 
@@ -147,19 +244,52 @@ static bool find_in_source(const struct copy_blob *blob, const struct bundle_blo
     return true;
 }
 
-static bool blob_to_layout(struct copy_worker *worker, const struct copy_blob *blob,
-                           struct mir_error *err)
+static bool fetched_bytes(void *ctx, struct mir_span bytes, struct mir_error *err)
 {
-    struct copy *copy = worker->copy;
+    if (!put_bytes(ctx, bytes, err))
+        return false;
+    tally_moved(ctx, bytes.len);
+    return true;
+}
+
+static void fetched_wrong(void *ctx)
+{
+    start_over(ctx);
+}
+
+static bool from_source(struct copy_worker *worker, struct landing_place *place,
+                        struct mir_error *err)
+{
+    const struct copy_blob *blob = place->blob;
     const struct img_descriptor descriptor = copy_blob_descriptor(blob);
-    struct landing_place place = {.copy = copy, .planned = blob->planned, .count = count_bytes};
-    const struct reg_blob_sink sink = {.write = put_bytes, .ctx = &place};
+    const struct reg_blob_sink sink = {
+        .write = fetched_bytes, .restart = fetched_wrong, .ctx = place};
     const struct bundle_blob *found;
 
     if (!blob->origin->reader)
-        return reg_blob_get(worker->source, &blob->origin->repo, &descriptor, 0, NULL, &sink, err);
+        return reg_blob_get(worker->source, &blob->origin->repo, &descriptor, place->at,
+                            place->hash, &sink, err);
     return find_in_source(blob, &found, err) &&
-           hash_blob(copy, blob->origin->reader, found, &place, err);
+           from_layout(place, blob->origin->reader, found, tally_moved, err);
+}
+
+/* From the nearest place that has it: what an earlier run left, what stands there, the source. */
+static bool blob_to_layout(struct copy_worker *worker, struct copy_task *task,
+                           struct mir_error *err)
+{
+    auto_hash *hash = mir_hash_new(img_digest_algo(&task->blob->digest));
+    struct landing_place place = {.copy = worker->copy, .blob = task->blob, .hash = hash};
+    struct mir_error ignored = MIR_ERROR_INIT;
+
+    if (!take_up(&place, err))
+        return false;
+    if (place.at == task->blob->size) {
+        if (check_place(&place, &ignored))
+            return true;
+        start_over(&place);
+    }
+    task->was_there = from_standing(&place);
+    return task->was_there || from_source(worker, &place, err);
 }
 
 static bool to_layout(struct copy_worker *worker, struct copy_task *task, struct mir_error *err)
@@ -172,15 +302,15 @@ static bool to_layout(struct copy_worker *worker, struct copy_task *task, struct
         count_there(copy, task);
         return true;
     }
-    if (!is_blob) {
-        struct landing_place place = {.copy = copy, .planned = planned, .count = count_bytes};
-
-        if (!put_bytes(&place, mir_span(task->manifest->bytes, task->manifest->len), err))
+    if (is_blob) {
+        if (!blob_to_layout(worker, task, err))
             return false;
-    } else if (from_standing(copy, task->blob)) {
-        task->was_there = true;
-    } else if (!blob_to_layout(worker, task->blob, err)) {
-        return false;
+    } else {
+        const struct mir_span bytes = mir_span(task->manifest->bytes, task->manifest->len);
+
+        if (!bundle_writer_write(copy->writer, planned, 0, bytes, err))
+            return false;
+        count_bytes(copy, (int64_t)bytes.len);
     }
     return bundle_writer_finish(copy->writer, planned, err);
 }
@@ -193,6 +323,28 @@ struct reading {
     const struct bundle_blob *blob;
 };
 
+/* Read the blob from end to end and check its digest. */
+static bool hash_blob(const struct reading *reading, struct mir_error *err)
+{
+    const struct bundle_blob *blob = reading->blob;
+    enum mir_hash_algo algo = img_digest_algo(&blob->digest);
+    auto_free char *data = mir_alloc(CHUNK_BYTES);
+    auto_hash *hash = mir_hash_new(algo);
+    struct img_digest got;
+
+    for (uint64_t at = 0; at < blob->size;) {
+        size_t len = chunk_at(at, blob->size);
+
+        if (!stop_if_cancelled(reading->copy, err) ||
+            !bundle_reader_read(reading->reader, blob, at, data, len, err))
+            return false;
+        mir_hash_update(hash, mir_span(data, len));
+        at += len;
+    }
+    img_digest_from_hash(algo, hash, &got);
+    return img_digest_check(&blob->digest, &got, err);
+}
+
 /* A registry that refused bytes may have been right: are they what the bundle promised? Asked only
  * after a failure, so that a sound bundle is read once. */
 static bool explain_bytes(const struct reading *reading, struct mir_error *err)
@@ -201,8 +353,7 @@ static bool explain_bytes(const struct reading *reading, struct mir_error *err)
 
     if (err->code == MIR_E_CANCELLED || err->code == MIR_E_NETWORK || err->code == MIR_E_AUTH)
         return false;
-    if (hash_blob(reading->copy, reading->reader, reading->blob, NULL, &damage) ||
-        damage.code != MIR_E_DIGEST)
+    if (hash_blob(reading, &damage) || damage.code != MIR_E_DIGEST)
         return false;
     *err = damage;
     (void)mir_context(err, "%s is damaged", bundle_reader_path(reading->reader));
@@ -305,8 +456,8 @@ bool copy_transfer(struct copy_worker *worker, struct copy_task *task, struct mi
     struct copy_breaker *breaker = &worker->copy->breaker;
     bool ok;
 
-    if (mir_is_cancelled(worker->copy->options.cancel))
-        return mir_fail(err, MIR_E_CANCELLED, "stopped");
+    if (!stop_if_cancelled(worker->copy, err))
+        return false;
     ok = copy_breaker_may_try(breaker, source, task->repo.host, err) && bring(worker, task, err);
     copy_breaker_note(breaker, source, task->repo.host, err);
     return ok || mir_context(err, "%s %s", is_blob ? "blob" : "manifest", digest);
