@@ -2,9 +2,9 @@
  * Taking images out of a tar that is being written, without a second copy: what stays moves towards
  * the start of the same file. Called by writer.c when some images could not be completed.
  *
- * Invariant: nothing moves up. Dropping takes entries away and makes index.json no longer, so the
- * new place of every blob is at or below its old one; going through the blobs in the order of the
- * file, no byte is overwritten before it was moved.
+ * Invariant: nothing moves up. Dropping takes entries away and makes index.json and mirror-base.json
+ * no longer, so the new place of every blob is at or below its old one; going through the blobs in
+ * the order of the file, no byte is overwritten before it was moved.
  */
 #include "bundle/writer_priv.h"
 
@@ -97,10 +97,14 @@ bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err)
     auto_free struct bundle_image *images = NULL;
     auto_free struct bundle_blob *blobs = NULL;
     __attribute__((cleanup(free_plan))) struct bundle_plan *kept = NULL;
+    auto_free struct bundle_left_out *left_out = NULL;
+    struct bundle_base base;
     size_t image_count, blob_count;
 
     select_kept(writer, &images, &image_count, &blobs, &blob_count);
-    if (!bundle_plan_new(images, image_count, blobs, blob_count, writer->plan->epoch, &kept, err))
+    left_out = bundle_writer_kept_base(writer, &base);
+    if (!bundle_plan_new_since(images, image_count, blobs, blob_count, &base, writer->plan->epoch,
+                               &kept, err))
         return mir_context(err, "leave out images of %s", writer->path);
     if (!rewrite(writer, kept, err))
         return mir_context(err, "leave out images of %s", writer->path);

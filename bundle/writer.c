@@ -20,6 +20,7 @@ static void free_writer(struct bundle_writer *writer)
     free(writer->fds);
     free(writer->kept_images);
     free(writer->kept_blobs);
+    free(writer->kept_left_out);
     bundle_volumes_free(writer->volumes);
     if (writer->dir >= 0)
         (void)close(writer->dir);

@@ -27,6 +27,7 @@ struct bundle_writer {
     atomic_uchar *states;           /* enum bundle_blob_state of each blob */
     uint64_t *reached; /* bytes of each absent blob; touched by the thread that has it */
     bool *kept_images, *kept_blobs; /* NULL until bundle_writer_drop() */
+    bool *kept_left_out;            /* of the plan's base; NULL: all */
 
     /* BUNDLE_FORM_TAR */
     uint64_t volume_bytes;          /* 0: one file */
@@ -63,6 +64,11 @@ MIR_MUST_CHECK bool bundle_dir_commit(struct bundle_writer *writer, struct mir_e
 void bundle_dir_abort(struct bundle_writer *writer);
 
 /* ---- shared between files ---- */
+
+/** What is left of the plan's base once images are dropped (writer_base.c). Returns the blobs that
+ * base then points to; the caller frees. */
+struct bundle_left_out *bundle_writer_kept_base(const struct bundle_writer *writer,
+                                                struct bundle_base *base);
 
 /** Write the header in front of one blob of a planned tar. */
 MIR_MUST_CHECK bool bundle_tar_write_blob_header(const struct bundle_volumes *set,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "bundle/base_priv.h"
 #include "bundle/layout_priv.h"
 #include "bundle/tar_priv.h"
 #include "bundle/volumes_priv.h"
@@ -123,10 +124,14 @@ static bool write_small(const struct bundle_volumes *set, const char *name, stru
 bool bundle_tar_write_front(const struct bundle_volumes *set, const struct bundle_plan *plan,
                             struct mir_error *err)
 {
-    return write_small(set, BUNDLE_LAYOUT_NAME, mir_span_of(BUNDLE_LAYOUT_TEXT),
-                       plan->layout_offset, plan, err) &&
-           write_small(set, BUNDLE_INDEX_NAME, mir_span(plan->index, plan->index_len),
-                       plan->index_offset, plan, err);
+    if (!write_small(set, BUNDLE_LAYOUT_NAME, mir_span_of(BUNDLE_LAYOUT_TEXT), plan->layout_offset,
+                     plan, err) ||
+        !write_small(set, BUNDLE_INDEX_NAME, mir_span(plan->index, plan->index_len),
+                     plan->index_offset, plan, err))
+        return false;
+    return !plan->base_text ||
+           write_small(set, BUNDLE_BASE_FILE, mir_span(plan->base_text, plan->base_len),
+                       plan->base_offset, plan, err);
 }
 
 bool bundle_tar_write_blob_header(const struct bundle_volumes *set, const struct bundle_plan *plan,
