@@ -26,6 +26,7 @@
  *   --stall MS           the longest stall (default 50)
  *   --limit N            disturbances altogether, then peace
  *   --kinds LIST         these alone: cut,reset,stall,flip,freeze,refuse,answer,lose,replace
+ *   and SIGUSR2 makes peace: from then on it only passes on.
  *
  * Bits are flipped in bodies with a Content-Length, of requests and responses, and anywhere in TLS;
  * never in the heads of plain HTTP: a flipped name or length is another legal request, and the
@@ -124,11 +125,14 @@ struct proxy {
 
 static volatile sig_atomic_t stop_asked;
 static volatile sig_atomic_t counts_asked;
+static volatile sig_atomic_t peace_asked;
 
 static void ask(int number)
 {
     if (number == SIGUSR1)
         counts_asked = 1;
+    else if (number == SIGUSR2)
+        peace_asked = 1;
     else
         stop_asked = 1;
 }
@@ -758,20 +762,18 @@ static unsigned listen_somewhere(struct proxy *proxy)
 /* Signals arrive only inside ppoll(), so none is missed between a look and a wait. */
 static void set_signals(sigset_t *open_mask)
 {
-    struct sigaction action = {.sa_handler = ask};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+    const struct sigaction action = {.sa_handler = ask};
     sigset_t block;
 
     sigemptyset(&block);
-    sigaddset(&block, SIGTERM);
-    sigaddset(&block, SIGINT);
-    sigaddset(&block, SIGUSR1);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+        sigaddset(&block, numbers[i]);
     sigprocmask(SIG_BLOCK, &block, open_mask);
-    sigdelset(open_mask, SIGTERM);
-    sigdelset(open_mask, SIGINT);
-    sigdelset(open_mask, SIGUSR1);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        sigdelset(open_mask, numbers[i]);
+        sigaction(numbers[i], &action, NULL);
+    }
 }
 
 int main(int argc, char **argv)
@@ -802,6 +804,8 @@ int main(int argc, char **argv)
     (void)fflush(stdout);
     while (!stop_asked) {
         turn(&proxy, &open_mask);
+        if (peace_asked)
+            proxy.chaos.options.limit = 0;
         if (counts_asked) {
             counts_asked = 0;
             write_counts(&proxy);
