@@ -252,8 +252,9 @@ deps-dev: ## the same, and what lint, fuzz and check-bare need
 demo: ## the main job, end to end, on this machine
 	$(Q)examples/demo.sh
 
-bench: all $(TEST_TOOLS) ## measure, and print; no part of check
-	$(Q)for b in tests/bench/*; do MIRROR=$(O)/mirror TOOLS=$(O)/tests/lib/tools "$$b" || exit 1; done
+bench: all $(TEST_TOOLS) ## measure, and print (docs/performance.md); no part of check
+	$(Q)for b in node-config transfer; do \
+	    MIRROR=$(abspath $(O))/mirror TOOLS=$(abspath $(O))/tests/lib/tools tests/bench/$$b || exit 1; done
 
 compdb: ## compile_commands.json
 	$(Q)$(MAKE) --no-print-directory -Bn V=1 $(SOURCES:%.c=$(O)/obj/%.o) | tests/lint/compdb > compile_commands.json
