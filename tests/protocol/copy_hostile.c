@@ -10,152 +10,29 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
-#include "bundle/bundle.h"
-#include "copy/copy.h"
 #include "http/http.h"
-#include "lib/fake_clock.h"
+#include "lib/scene.h"
 #include "lib/scratch.h"
-#include "lib/server.h"
 
-#define LAYER_BYTES  300000
-#define REPLIES_MAX  64
 #define CHAIN_LENGTH (IMG_NESTING_MAX + 4)
 #define BIG_MANIFEST (10u << 20)
-#define NOT_FOUND_REPLY                                                                            \
-    {                                                                                              \
-        .status = 404, .body = "{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\"}]}"                    \
-    }
-
-/* ---- an image, and a server that has it ---- */
-
-struct scene {
-    char layer[LAYER_BYTES];
-    struct img_digest layer_digest, config_digest, manifest_digest;
-    char *manifest;
-    char *paths[REPLIES_MAX]; /* owned texts that replies borrow */
-    size_t path_count;
-    struct server_reply replies[REPLIES_MAX];
-    size_t count;
-    struct server *server, *elsewhere;
-    struct fake_clock clock;
-    struct mir_cancel cancel;
-    char *dir, *bundle;
-    struct copy *copy;
-    struct mir_error err;
-};
-
-static const char config[] = "{\"architecture\":\"amd64\",\"os\":\"linux\"}";
-
-static char *keep(struct scene *scene, char *text)
-{
-    assert_true(scene->path_count < REPLIES_MAX);
-    scene->paths[scene->path_count++] = text;
-    return text;
-}
-
-static char *manifest_path(struct scene *scene, const struct img_digest *digest)
-{
-    return keep(scene, mir_format("/v2/ns/app/manifests/%s", digest->text));
-}
-
-static char *blob_path(struct scene *scene, const struct img_digest *digest)
-{
-    return keep(scene, mir_format("/v2/ns/app/blobs/%s", digest->text));
-}
-
-static void reply(struct scene *scene, struct server_reply row)
-{
-    assert_true(scene->count < REPLIES_MAX);
-    scene->replies[scene->count++] = row;
-}
 
 static void digest_of(const char *text, struct img_digest *out)
 {
     img_digest_of(MIR_HASH_SHA256, mir_span_of(text), out);
 }
 
-static int scene_new(void **state)
+static int set_up(void **state)
 {
-    struct scene *scene = mir_alloc(sizeof(*scene));
-
-    for (size_t i = 0; i < LAYER_BYTES; i++)
-        scene->layer[i] = (char)(i * 31 + i / 251);
-    img_digest_of(MIR_HASH_SHA256, mir_span(scene->layer, LAYER_BYTES), &scene->layer_digest);
-    digest_of(config, &scene->config_digest);
-    scene->manifest = mir_format(
-        "{\"schemaVersion\":2,\"mediaType\":\"" IMG_TYPE_OCI_MANIFEST
-        "\",\"config\":{\"mediaType\":"
-        "\"" IMG_TYPE_OCI_CONFIG "\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[{\"mediaType\":"
-        "\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"%s\",\"size\":%d}]}",
-        scene->config_digest.text, strlen(config), scene->layer_digest.text, LAYER_BYTES);
-    digest_of(scene->manifest, &scene->manifest_digest);
-    fake_clock_init(&scene->clock);
-    scene->dir = scratch_new();
-    scene->bundle = mir_format("%s/out.tar", scene->dir);
-    *state = scene;
+    *state = scene_new();
     return 0;
 }
 
-static int scene_free(void **state)
+static int tear_down(void **state)
 {
-    struct scene *scene = *state;
-
-    copy_free(scene->copy);
-    server_stop(scene->server);
-    server_stop(scene->elsewhere);
-    for (size_t i = 0; i < scene->path_count; i++)
-        free(scene->paths[i]);
-    free(scene->manifest);
-    free(scene->bundle);
-    scratch_remove(scene->dir);
-    free(scene);
+    scene_free(*state);
     return 0;
-}
-
-/* The rest of the registry, as it should be: rows added before win. */
-static void honest(struct scene *scene)
-{
-    reply(scene, (struct server_reply){.method = "GET",
-                                       .path = manifest_path(scene, &scene->manifest_digest),
-                                       .status = 200,
-                                       .headers = "Content-Type: " IMG_TYPE_OCI_MANIFEST "\r\n",
-                                       .body = scene->manifest});
-    reply(scene, (struct server_reply){.method = "GET",
-                                       .path = blob_path(scene, &scene->config_digest),
-                                       .status = 200,
-                                       .body = config});
-    reply(scene, (struct server_reply){.method = "GET",
-                                       .path = blob_path(scene, &scene->layer_digest),
-                                       .status = 200,
-                                       .body = scene->layer,
-                                       .body_len = LAYER_BYTES,
-                                       .ranges = true});
-    reply(scene, (struct server_reply)NOT_FOUND_REPLY);
-}
-
-/* Copy HOST/ns/app@DIGEST into the bundle; the result is in scene->err. */
-static bool copy_image(struct scene *scene, const struct img_digest *digest)
-{
-    auto_free char *source = NULL;
-    auto_free char *destination = mir_format("bundle:%s", scene->bundle);
-    struct copy_options options = {.jobs = 3,
-                                   .clock = &scene->clock.clock,
-                                   .cancel = &scene->cancel,
-                                   .source = {.retry_times = 3, .creds = "user:s3cret-word"}};
-
-    scene->server = server_start(scene->replies, scene->count);
-    source = mir_format("docker://%s/ns/app@%s", server_host(scene->server), digest->text);
-    return copy_new(&options, destination, &scene->copy, &scene->err) &&
-           copy_add(scene->copy, source, NULL, false, &scene->err) &&
-           copy_plan(scene->copy, &scene->err) && copy_run(scene->copy, &scene->err);
-}
-
-static bool copy_honest_image(struct scene *scene)
-{
-    honest(scene);
-    return copy_image(scene, &scene->manifest_digest);
 }
 
 static void expect_nothing_written(struct scene *scene, const char *label)
@@ -180,16 +57,8 @@ static void expect_failure(struct scene *scene, enum mir_code code, const char *
 
 static void expect_whole_bundle(struct scene *scene)
 {
-    struct bundle_verify_sink sink = {0};
-    struct bundle_verify_totals totals;
-    struct bundle_reader *reader;
-
-    if (!bundle_reader_open(scene->bundle, BUNDLE_FORM_TAR, &reader, &scene->err) ||
-        !bundle_verify(reader, 1, &sink, &totals, &scene->err))
+    if (!scene_is_whole(scene))
         fail_msg("%s", scene->err.text);
-    bundle_reader_close(reader);
-    assert_int_equal(totals.problems, 0);
-    assert_int_equal(totals.images, 1);
     assert_int_equal(scratch_count(scene->dir), 1);
 }
 
@@ -198,15 +67,15 @@ static void expect_whole_bundle(struct scene *scene)
 static void copy_refuses_a_layer_with_other_bytes(void **state)
 {
     struct scene *scene = *state;
-    char *other = keep(scene, mir_alloc(LAYER_BYTES));
+    char *other = scene_keep(scene, mir_alloc(SCENE_LAYER_BYTES));
 
-    memcpy(other, scene->layer, LAYER_BYTES);
-    other[LAYER_BYTES / 2] ^= 1;
-    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
-                                       .status = 200,
-                                       .body = other,
-                                       .body_len = LAYER_BYTES});
-    assert_false(copy_honest_image(scene));
+    memcpy(other, scene->layer, SCENE_LAYER_BYTES);
+    other[SCENE_LAYER_BYTES / 2] ^= 1;
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .status = 200,
+                                             .body = other,
+                                             .body_len = SCENE_LAYER_BYTES});
+    assert_false(scene_copy_honest(scene));
     expect_failure(scene, MIR_E_DIGEST, scene->layer_digest.text);
 }
 
@@ -214,10 +83,11 @@ static void copy_refuses_a_manifest_with_other_bytes(void **state)
 {
     struct scene *scene = *state;
 
-    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
-                                       .status = 200,
-                                       .body = "{\"schemaVersion\":2}"});
-    assert_false(copy_honest_image(scene));
+    scene_reply(scene,
+                (struct server_reply){.path = scene_manifest_path(scene, &scene->manifest_digest),
+                                      .status = 200,
+                                      .body = "{\"schemaVersion\":2}"});
+    assert_false(scene_copy_honest(scene));
     expect_failure(scene, MIR_E_DIGEST, scene->manifest_digest.text);
 }
 
@@ -225,25 +95,25 @@ static void copy_refuses_a_layer_that_is_too_short(void **state)
 {
     struct scene *scene = *state;
 
-    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
-                                       .status = 200,
-                                       .body = scene->layer,
-                                       .body_len = LAYER_BYTES - 1000});
-    assert_false(copy_honest_image(scene));
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .status = 200,
+                                             .body = scene->layer,
+                                             .body_len = SCENE_LAYER_BYTES - 1000});
+    assert_false(scene_copy_honest(scene));
     expect_failure(scene, MIR_E_DIGEST, scene->layer_digest.text);
 }
 
 static void copy_refuses_a_layer_that_is_too_long(void **state)
 {
     struct scene *scene = *state;
-    char *longer = keep(scene, mir_alloc(LAYER_BYTES + 1000));
+    char *longer = scene_keep(scene, mir_alloc(SCENE_LAYER_BYTES + 1000));
 
-    memcpy(longer, scene->layer, LAYER_BYTES);
-    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
-                                       .status = 200,
-                                       .body = longer,
-                                       .body_len = LAYER_BYTES + 1000});
-    assert_false(copy_honest_image(scene));
+    memcpy(longer, scene->layer, SCENE_LAYER_BYTES);
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .status = 200,
+                                             .body = longer,
+                                             .body_len = SCENE_LAYER_BYTES + 1000});
+    assert_false(scene_copy_honest(scene));
     expect_failure(scene, MIR_E_DIGEST, scene->layer_digest.text);
 }
 
@@ -251,24 +121,25 @@ static void copy_refuses_a_layer_without_end(void **state)
 {
     struct scene *scene = *state;
 
-    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
-                                       .status = 200,
-                                       .fault = SERVER_FAULT_ENDLESS});
-    assert_false(copy_honest_image(scene));
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .status = 200,
+                                             .fault = SERVER_FAULT_ENDLESS});
+    assert_false(scene_copy_honest(scene));
     expect_failure(scene, MIR_E_DIGEST, scene->layer_digest.text);
 }
 
 static void copy_refuses_a_manifest_over_the_limit(void **state)
 {
     struct scene *scene = *state;
-    char *big = keep(scene, mir_alloc(BIG_MANIFEST));
+    char *big = scene_keep(scene, mir_alloc(BIG_MANIFEST));
 
     memset(big, ' ', BIG_MANIFEST);
-    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
-                                       .status = 200,
-                                       .body = big,
-                                       .body_len = BIG_MANIFEST});
-    assert_false(copy_honest_image(scene));
+    scene_reply(scene,
+                (struct server_reply){.path = scene_manifest_path(scene, &scene->manifest_digest),
+                                      .status = 200,
+                                      .body = big,
+                                      .body_len = BIG_MANIFEST});
+    assert_false(scene_copy_honest(scene));
     expect_failure(scene, MIR_E_LIMIT, "limit");
 }
 
@@ -279,10 +150,11 @@ static void copy_refuses_a_manifest_that_is_no_json(void **state)
     struct img_digest digest;
 
     digest_of(page, &digest);
-    reply(scene, (struct server_reply){
-                     .path = manifest_path(scene, &digest), .status = 200, .body = page});
-    honest(scene);
-    assert_false(copy_image(scene, &digest));
+    scene_reply(scene, (struct server_reply){.path = scene_manifest_path(scene, &digest),
+                                             .status = 200,
+                                             .body = page});
+    scene_honest(scene);
+    assert_false(scene_copy(scene, &digest));
     expect_failure(scene, MIR_E_FORMAT, digest.text);
 }
 
@@ -301,13 +173,14 @@ static void copy_refuses_indexes_nested_too_deep(void **state)
     struct img_digest digest = scene->manifest_digest;
 
     for (int i = 0; i < CHAIN_LENGTH; i++) {
-        text = keep(scene, index_of(digest.text, strlen(text)));
+        text = scene_keep(scene, index_of(digest.text, strlen(text)));
         digest_of(text, &digest);
-        reply(scene, (struct server_reply){
-                         .path = manifest_path(scene, &digest), .status = 200, .body = text});
+        scene_reply(scene, (struct server_reply){.path = scene_manifest_path(scene, &digest),
+                                                 .status = 200,
+                                                 .body = text});
     }
-    honest(scene);
-    assert_false(copy_image(scene, &digest));
+    scene_honest(scene);
+    assert_false(scene_copy(scene, &digest));
     expect_failure(scene, MIR_E_LIMIT, "nested deeper");
 }
 
@@ -319,28 +192,32 @@ static void copy_ends_on_an_index_that_names_itself(void **state)
 
     /* No bytes can hold their own digest, so the registry has to lie about one of them. */
     digest_of("some other bytes", &child);
-    text = keep(scene, index_of(child.text, 16));
-    reply(scene,
-          (struct server_reply){.path = manifest_path(scene, &child), .status = 200, .body = text});
+    text = scene_keep(scene, index_of(child.text, 16));
+    scene_reply(scene, (struct server_reply){.path = scene_manifest_path(scene, &child),
+                                             .status = 200,
+                                             .body = text});
     digest_of(text, &child);
-    reply(scene,
-          (struct server_reply){.path = manifest_path(scene, &child), .status = 200, .body = text});
-    honest(scene);
-    assert_false(copy_image(scene, &child));
+    scene_reply(scene, (struct server_reply){.path = scene_manifest_path(scene, &child),
+                                             .status = 200,
+                                             .body = text});
+    scene_honest(scene);
+    assert_false(scene_copy(scene, &child));
     expect_failure(scene, MIR_E_DIGEST, "digest");
 }
 
 static void copy_refuses_a_child_of_another_size_than_promised(void **state)
 {
     struct scene *scene = *state;
-    char *text = keep(scene, index_of(scene->manifest_digest.text, strlen(scene->manifest) + 1));
+    char *text =
+        scene_keep(scene, index_of(scene->manifest_digest.text, strlen(scene->manifest) + 1));
     struct img_digest digest;
 
     digest_of(text, &digest);
-    reply(scene, (struct server_reply){
-                     .path = manifest_path(scene, &digest), .status = 200, .body = text});
-    honest(scene);
-    assert_false(copy_image(scene, &digest));
+    scene_reply(scene, (struct server_reply){.path = scene_manifest_path(scene, &digest),
+                                             .status = 200,
+                                             .body = text});
+    scene_honest(scene);
+    assert_false(scene_copy(scene, &digest));
     expect_failure(scene, MIR_E_DIGEST, scene->manifest_digest.text);
 }
 
@@ -352,12 +229,13 @@ static void copy_refuses_schema_1_with_a_way_out(void **state)
     struct img_digest digest;
 
     digest_of(old, &digest);
-    reply(scene, (struct server_reply){.path = manifest_path(scene, &digest),
-                                       .status = 200,
-                                       .headers = "Content-Type: " IMG_TYPE_DOCKER_SCHEMA1 "\r\n",
-                                       .body = old});
-    honest(scene);
-    assert_false(copy_image(scene, &digest));
+    scene_reply(scene,
+                (struct server_reply){.path = scene_manifest_path(scene, &digest),
+                                      .status = 200,
+                                      .headers = "Content-Type: " IMG_TYPE_DOCKER_SCHEMA1 "\r\n",
+                                      .body = old});
+    scene_honest(scene);
+    assert_false(scene_copy(scene, &digest));
     expect_failure(scene, MIR_E_UNSUPPORTED, "schema");
     copy_get_result(scene->copy, 0, &result);
     assert_true(result.error->hint[0] != '\0');
@@ -367,9 +245,10 @@ static void copy_reports_401_without_a_challenge(void **state)
 {
     struct scene *scene = *state;
 
-    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
-                                       .status = 401});
-    assert_false(copy_honest_image(scene));
+    scene_reply(scene,
+                (struct server_reply){.path = scene_manifest_path(scene, &scene->manifest_digest),
+                                      .status = 401});
+    assert_false(scene_copy_honest(scene));
     expect_failure(scene, MIR_E_AUTH, "401");
 }
 
@@ -379,8 +258,8 @@ static void copy_reports_a_missing_image(void **state)
     struct img_digest digest;
 
     digest_of("nobody has this", &digest);
-    honest(scene);
-    assert_false(copy_image(scene, &digest));
+    scene_honest(scene);
+    assert_false(scene_copy(scene, &digest));
     expect_failure(scene, MIR_E_NOT_FOUND, digest.text);
 }
 
@@ -388,13 +267,13 @@ static void copy_gives_up_after_the_retries(void **state)
 {
     struct scene *scene = *state;
 
-    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
-                                       .status = 200,
-                                       .body = scene->layer,
-                                       .body_len = LAYER_BYTES,
-                                       .fault = SERVER_FAULT_CUT,
-                                       .fault_at = 0});
-    assert_false(copy_honest_image(scene));
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .status = 200,
+                                             .body = scene->layer,
+                                             .body_len = SCENE_LAYER_BYTES,
+                                             .fault = SERVER_FAULT_CUT,
+                                             .fault_at = 0});
+    assert_false(scene_copy_honest(scene));
     expect_failure(scene, MIR_E_NETWORK, scene->layer_digest.text);
 }
 
@@ -403,25 +282,25 @@ static void copy_gives_up_after_the_retries(void **state)
 static void copy_goes_on_after_a_cut_and_a_reset(void **state)
 {
     struct scene *scene = *state;
-    char *path = blob_path(scene, &scene->layer_digest);
+    char *path = scene_blob_path(scene, &scene->layer_digest);
 
-    reply(scene, (struct server_reply){.path = path,
-                                       .times = 1,
-                                       .status = 200,
-                                       .body = scene->layer,
-                                       .body_len = LAYER_BYTES,
-                                       .ranges = true,
-                                       .fault = SERVER_FAULT_CUT,
-                                       .fault_at = 100000});
-    reply(scene, (struct server_reply){.path = path,
-                                       .times = 1,
-                                       .status = 200,
-                                       .body = scene->layer,
-                                       .body_len = LAYER_BYTES,
-                                       .ranges = true,
-                                       .fault = SERVER_FAULT_RESET,
-                                       .fault_at = 50000});
-    if (!copy_honest_image(scene))
+    scene_reply(scene, (struct server_reply){.path = path,
+                                             .times = 1,
+                                             .status = 200,
+                                             .body = scene->layer,
+                                             .body_len = SCENE_LAYER_BYTES,
+                                             .ranges = true,
+                                             .fault = SERVER_FAULT_CUT,
+                                             .fault_at = 100000});
+    scene_reply(scene, (struct server_reply){.path = path,
+                                             .times = 1,
+                                             .status = 200,
+                                             .body = scene->layer,
+                                             .body_len = SCENE_LAYER_BYTES,
+                                             .ranges = true,
+                                             .fault = SERVER_FAULT_RESET,
+                                             .fault_at = 50000});
+    if (!scene_copy_honest(scene))
         fail_msg("%s", scene->err.text);
     expect_whole_bundle(scene);
 }
@@ -431,11 +310,11 @@ static void copy_waits_as_long_as_429_asks(void **state)
     struct scene *scene = *state;
     int64_t waited_ms = 0;
 
-    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
-                                       .times = 1,
-                                       .status = 429,
-                                       .headers = "Retry-After: 7\r\n"});
-    if (!copy_honest_image(scene))
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .times = 1,
+                                             .status = 429,
+                                             .headers = "Retry-After: 7\r\n"});
+    if (!scene_copy_honest(scene))
         fail_msg("%s", scene->err.text);
     for (size_t i = 0; i < scene->clock.wait_count; i++)
         waited_ms += scene->clock.waits[i];
@@ -447,12 +326,14 @@ static void copy_survives_server_errors(void **state)
 {
     struct scene *scene = *state;
 
-    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
-                                       .times = 2,
-                                       .status = 500});
-    reply(scene, (struct server_reply){
-                     .path = blob_path(scene, &scene->layer_digest), .times = 2, .status = 503});
-    if (!copy_honest_image(scene))
+    scene_reply(scene,
+                (struct server_reply){.path = scene_manifest_path(scene, &scene->manifest_digest),
+                                      .times = 2,
+                                      .status = 500});
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .times = 2,
+                                             .status = 503});
+    if (!scene_copy_honest(scene))
         fail_msg("%s", scene->err.text);
     expect_whole_bundle(scene);
 }
@@ -464,20 +345,21 @@ static void copy_follows_a_redirect_without_credentials(void **state)
                                           .path = "/store/layer*",
                                           .status = 200,
                                           .body = scene->layer,
-                                          .body_len = LAYER_BYTES}};
+                                          .body_len = SCENE_LAYER_BYTES}};
     char *headers;
 
     scene->elsewhere = server_start(store, 1);
-    headers = keep(scene, mir_format("Location: http://%s/store/layer?sig=x\r\n",
-                                     server_host(scene->elsewhere)));
-    reply(scene, (struct server_reply){.path = manifest_path(scene, &scene->manifest_digest),
-                                       .lacks = "Authorization: Basic",
-                                       .status = 401,
-                                       .headers = "WWW-Authenticate: Basic realm=\"r\"\r\n"});
-    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
-                                       .status = 307,
-                                       .headers = headers});
-    if (!copy_honest_image(scene))
+    headers = scene_keep(scene, mir_format("Location: http://%s/store/layer?sig=x\r\n",
+                                           server_host(scene->elsewhere)));
+    scene_reply(scene,
+                (struct server_reply){.path = scene_manifest_path(scene, &scene->manifest_digest),
+                                      .lacks = "Authorization: Basic",
+                                      .status = 401,
+                                      .headers = "WWW-Authenticate: Basic realm=\"r\"\r\n"});
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .status = 307,
+                                             .headers = headers});
+    if (!scene_copy_honest(scene))
         fail_msg("%s", scene->err.text);
     expect_whole_bundle(scene);
     assert_int_equal(server_count(scene->elsewhere, "GET", NULL), 1);
@@ -489,14 +371,14 @@ static void copy_stops_at_once_and_leaves_nothing(void **state)
 {
     struct scene *scene = *state;
 
-    reply(scene, (struct server_reply){.path = blob_path(scene, &scene->layer_digest),
-                                       .status = 200,
-                                       .body = scene->layer,
-                                       .body_len = LAYER_BYTES,
-                                       .fault = SERVER_FAULT_STALL,
-                                       .fault_at = 1000,
-                                       .cancel = &scene->cancel});
-    assert_false(copy_honest_image(scene));
+    scene_reply(scene, (struct server_reply){.path = scene_blob_path(scene, &scene->layer_digest),
+                                             .status = 200,
+                                             .body = scene->layer,
+                                             .body_len = SCENE_LAYER_BYTES,
+                                             .fault = SERVER_FAULT_STALL,
+                                             .fault_at = 1000,
+                                             .cancel = &scene->cancel});
+    assert_false(scene_copy_honest(scene));
     assert_int_equal(scene->err.code, MIR_E_CANCELLED);
     expect_nothing_written(scene, "cancel");
 }
@@ -511,19 +393,20 @@ static void copy_keeps_what_is_complete_and_says_what_is_not(void **state)
     auto_free char *destination = mir_format("bundle:%s", scene->bundle);
     auto_free char *good = NULL, *bad = NULL;
     struct img_digest bad_digest;
-    char *other =
-        keep(scene,
-             mir_format("{\"schemaVersion\":2,\"config\":{\"mediaType\":\"x/y\",\"digest\":\"%s\","
-                        "\"size\":%zu},\"layers\":[{\"mediaType\":\"x/z\",\"digest\":\"sha256:"
-                        "00000000000000000000000000000000000000000000000000000000deadbeef\","
-                        "\"size\":5000}]}",
-                        scene->config_digest.text, strlen(config)));
+    char *other = scene_keep(
+        scene,
+        mir_format("{\"schemaVersion\":2,\"config\":{\"mediaType\":\"x/y\",\"digest\":\"%s\","
+                   "\"size\":%zu},\"layers\":[{\"mediaType\":\"x/z\",\"digest\":\"sha256:"
+                   "00000000000000000000000000000000000000000000000000000000deadbeef\","
+                   "\"size\":5000}]}",
+                   scene->config_digest.text, strlen(scene_config)));
     struct copy_result results[2];
 
     digest_of(other, &bad_digest);
-    reply(scene, (struct server_reply){
-                     .path = manifest_path(scene, &bad_digest), .status = 200, .body = other});
-    honest(scene);
+    scene_reply(scene, (struct server_reply){.path = scene_manifest_path(scene, &bad_digest),
+                                             .status = 200,
+                                             .body = other});
+    scene_honest(scene);
     scene->server = server_start(scene->replies, scene->count);
     bad = mir_format("docker://%s/ns/app:a-bad@%s", server_host(scene->server), bad_digest.text);
     good = mir_format("docker://%s/ns/app:b-good@%s", server_host(scene->server),
@@ -569,7 +452,7 @@ static void copy_gives_up_on_a_way_that_is_down(void **state)
     expect_nothing_written(scene, "down");
 }
 
-#define SCENE(name) cmocka_unit_test_setup_teardown(name, scene_new, scene_free)
+#define SCENE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
