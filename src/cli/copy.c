@@ -24,6 +24,7 @@ enum {
     OPT_MAX_DEPTH,
     OPT_NO_DIGEST_TAGS,
     OPT_NONDISTRIBUTABLE,
+    OPT_SINCE,
     OPT_DRY_RUN,
     OPT_REPORT,
     OPT_MAPPING,
@@ -52,6 +53,10 @@ static const struct cli_option options[] = {
      OPT_NO_DIGEST_TAGS},
     {"include-nondistributable", 0, NULL, "take layers that are not meant to be redistributed",
      OPT_NONDISTRIBUTABLE},
+    {"since", 0, "OLD",
+     "leave out configs and layers that OLD holds: an older bundle, or the "
+     "index.json of one",
+     OPT_SINCE},
     {"dry-run", 'n', NULL, "show the plan and change nothing", OPT_DRY_RUN},
     {"report", 0, "FILE", "write what happened to each image as JSON", OPT_REPORT},
     {"mapping", 0, "FILE", "write a line SOURCE=DESTINATION for each image", OPT_MAPPING},
@@ -148,6 +153,9 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
         return true;
     case OPT_NONDISTRIBUTABLE:
         return cli_bool("include-nondistributable", value, &args->copy.nondistributable, err);
+    case OPT_SINCE:
+        args->copy.since = value;
+        return true;
     case OPT_DRY_RUN:
         return cli_bool("dry-run", value, &args->dry_run, err);
     case OPT_REPORT:
@@ -231,6 +239,7 @@ static void print_plan(const struct copy *copy)
 {
     struct copy_totals totals;
     char bytes[MIR_BYTES_TEXT_MAX], present[MIR_BYTES_TEXT_MAX], disk[MIR_BYTES_TEXT_MAX];
+    char left_out[MIR_BYTES_TEXT_MAX];
     uint64_t moving;
 
     copy_get_totals(copy, &totals);
@@ -241,7 +250,7 @@ static void print_plan(const struct copy *copy)
         (void)printf("%s %s -> %s\n", copy_outcome_name(result.outcome),
                      result.pinned ? result.pinned : result.source, result.destination);
     }
-    moving = totals.bytes - totals.bytes_present;
+    moving = totals.bytes - totals.bytes_present - totals.bytes_left_out;
     (void)printf("images:        %zu (%zu present, %zu failed)\n", totals.images, totals.present,
                  totals.failed);
     (void)printf("unique blobs:  %zu, and %zu manifests\n", totals.blobs, totals.manifests);
@@ -249,6 +258,10 @@ static void print_plan(const struct copy *copy)
                  mir_bytes_text(moving, bytes));
     (void)printf("bytes present: %llu (%s)\n", (unsigned long long)totals.bytes_present,
                  mir_bytes_text(totals.bytes_present, present));
+    if (totals.blobs_left_out > 0)
+        (void)printf("left out:      %llu (%s), %zu blobs that the base has\n",
+                     (unsigned long long)totals.bytes_left_out,
+                     mir_bytes_text(totals.bytes_left_out, left_out), totals.blobs_left_out);
     (void)printf("requests:      %llu\n", (unsigned long long)totals.requests);
     (void)printf("disk needed:   %llu (%s)\n", (unsigned long long)totals.disk,
                  mir_bytes_text(totals.disk, disk));
@@ -281,7 +294,27 @@ static void print_failures(struct cli *cli, const struct copy *copy)
     }
 }
 
-static void print_summary(struct cli *cli, const struct copy *copy)
+/* What the base has: of the bundle that was written, or of those that were loaded. */
+static void print_left_out(struct cli *cli, const char *since, const struct copy_totals *totals)
+{
+    char bytes[MIR_BYTES_TEXT_MAX];
+    const char *s = totals->blobs_left_out == 1 ? "" : "s";
+
+    (void)mir_bytes_text(totals->bytes_left_out, bytes);
+    if (since && totals->blobs > 0 && totals->blobs == totals->blobs_left_out)
+        mir_log(
+            &cli->sink, MIR_LEVEL_INFO,
+            "nothing is new since %s: the bundle holds manifests only, %zu blob%s (%s) left out",
+            since, totals->blobs_left_out, s, bytes);
+    else if (since)
+        mir_log(&cli->sink, MIR_LEVEL_INFO, "%zu blob%s (%s) left out, which %s has",
+                totals->blobs_left_out, s, bytes, since);
+    else if (totals->blobs_left_out > 0)
+        mir_log(&cli->sink, MIR_LEVEL_INFO, "%zu blob%s (%s) left out by the bundle, not moved",
+                totals->blobs_left_out, s, bytes);
+}
+
+static void print_summary(struct cli *cli, const char *since, const struct copy *copy)
 {
     struct copy_totals totals;
     char moved[MIR_BYTES_TEXT_MAX];
@@ -294,6 +327,7 @@ static void print_summary(struct cli *cli, const struct copy *copy)
             totals.images, totals.images == 1 ? "" : "s",
             totals.images - totals.present - totals.failed, totals.present, totals.failed,
             mir_bytes_text(totals.bytes_moved, moved), (unsigned long long)requests);
+    print_left_out(cli, since, &totals);
 }
 
 static bool write_report(const struct copy *copy, const char *path, struct mir_error *err)
@@ -348,7 +382,7 @@ static bool plan_and_run(struct cli *cli, struct arguments *args, struct copy *c
     if (!args->quiet)
         print_images(copy);
     print_failures(cli, copy);
-    print_summary(cli, copy);
+    print_summary(cli, args->copy.since, copy);
     /* The first error wins: a report that cannot be written does not hide a failed copy. */
     return write_files(cli, args, copy, err) && ok;
 }

@@ -66,6 +66,8 @@ struct sizes {
     uint64_t bytes;
     uint64_t apart; /* as if no two manifests shared a blob */
     size_t manifests, blobs;
+    size_t blobs_left_out; /* by bundles among the sources */
+    uint64_t bytes_left_out;
     size_t leaves; /* manifests that are no index */
     bool overflow;
 };
@@ -87,6 +89,10 @@ static void size_blob(void *ctx, struct copy_blob *blob)
     struct sizes *sizes = ctx;
 
     sizes->blobs++;
+    if (blob->left_out) {
+        sizes->blobs_left_out++;
+        sizes->overflow |= !add_size(&sizes->bytes_left_out, blob->size);
+    }
     sizes->overflow |= !add_size(&sizes->bytes, blob->size);
 }
 
@@ -180,6 +186,11 @@ void copy_add_up(struct copy *copy)
     copy->totals.blobs = all.blobs;
     copy->totals.bytes = all.bytes;
     copy->totals.shared = apart - all.bytes;
+    /* A layout has what its sources leave out, or there is an error; --since counts for itself. */
+    if (copy_goes_to_registry(copy)) {
+        copy->totals.blobs_left_out = all.blobs_left_out;
+        copy->totals.bytes_left_out = all.bytes_left_out;
+    }
 }
 
 void copy_check(struct copy *copy)

@@ -10,6 +10,8 @@
 
 #include "base/mem.h"
 #include "copy/copy_priv.h"
+#include "copy/left_out.h"
+#include "copy/since.h"
 
 #define JOBS_DEFAULT 8
 
@@ -70,6 +72,7 @@ void copy_free(struct copy *copy)
         return;
     bundle_writer_suspend(copy->writer);
     bundle_plan_free(copy->bundle_plan);
+    copy_since_free(copy->since);
     free(copy->planned_images);
     free(copy->planned_blobs);
     bundle_reader_close(copy->standing);
@@ -106,8 +109,7 @@ void copy_image_fail(struct copy *copy, struct copy_image *image, const struct m
     (void)pthread_mutex_unlock(&copy->lock);
 }
 
-/* A new image, or NULL when this very source already goes to this very destination. */
-static struct copy_image *add_image(struct copy *copy, const char *asked, const char *destination)
+struct copy_image *copy_image_new(struct copy *copy, const char *asked, const char *destination)
 {
     auto_free char *key = mir_format("%s %s", asked, destination ? destination : "");
     struct copy_image *image;
@@ -151,7 +153,7 @@ static bool add_docker(struct copy *copy, const struct copy_place *place, const 
     }
     if (!require_digest(copy, asked, ref.has_digest, err))
         return false;
-    image = add_image(copy, asked, destination);
+    image = copy_image_new(copy, asked, destination);
     if (!image)
         return true;
     image->source = ref;
@@ -197,9 +199,8 @@ static void name_layout_image(const struct bundle_reader *reader, const struct b
     out->has_digest = true;
 }
 
-/* Platforms a bundle's image was cut to are taken again, unless others are asked for. */
-static bool take_cut(const struct copy *copy, struct copy_image *image, const char *platforms,
-                     struct mir_error *err)
+bool copy_image_cut(const struct copy *copy, struct copy_image *image, const char *platforms,
+                    struct mir_error *err)
 {
     struct mir_span rest = mir_span_of(platforms), one;
     size_t capacity = 0;
@@ -225,14 +226,14 @@ static bool add_layout_image(struct copy *copy, const struct copy_place *place, 
     const char *transport = place->form == BUNDLE_FORM_TAR ? "bundle" : "oci";
     auto_free char *asked = mir_format("%s:%s:%s", transport, place->path,
                                        found->name ? found->name : found->digest.text);
-    struct copy_image *image = add_image(copy, asked, destination);
+    struct copy_image *image = copy_image_new(copy, asked, destination);
 
     if (!image)
         return true;
     name_layout_image(copy->readers[reader], found, &image->source);
     image->pinned = img_ref_format(&image->source);
     image->origin = copy->reader_origins[reader];
-    return take_cut(copy, image, found->platforms, err);
+    return copy_image_cut(copy, image, found->platforms, err);
 }
 
 /* The reader of a layout, opened once however often it is named. */
@@ -325,7 +326,7 @@ static bool open_clients(struct copy *copy, struct mir_error *err)
 {
     const struct reg_options source = side_options(copy, &copy->options.source);
     const struct reg_options destination = side_options(copy, &copy->options.destination);
-    bool from_registry = false;
+    bool from_registry = copy_since_asks(copy->since);
 
     for (size_t i = 0; i < copy->image_count; i++)
         from_registry |= copy->images[i]->origin->reader == NULL;
@@ -375,10 +376,13 @@ static void ask_for_blob(void *context, void *item)
     struct mir_error ignored = MIR_ERROR_INIT;
     bool found = false;
 
+    if (task->kind == COPY_TASK_BLOB && task->moves && task->blob->left_out)
+        task->blob->is_missing = !copy_left_out_is_there(worker, task);
     /* A registry that does not answer will be reported by the copy itself. */
-    if (task->kind == COPY_TASK_BLOB && task->moves &&
-        reg_blob_find(worker->destination, &task->repo, &task->blob->digest, &found, &ignored) &&
-        found)
+    else if (task->kind == COPY_TASK_BLOB && task->moves &&
+             reg_blob_find(worker->destination, &task->repo, &task->blob->digest, &found,
+                           &ignored) &&
+             found)
         task->was_there = true;
 }
 
@@ -394,6 +398,7 @@ static void ask_for_blobs(struct copy *copy)
         copy->totals.bytes_present += task->blob->size;
         copy->totals.requests -= task->blob->origin->reader ? 1 : 2;
     }
+    copy_left_out_judge(copy);
 }
 
 static bool plan_destination(struct copy *copy, struct mir_error *err)
@@ -412,7 +417,7 @@ bool copy_plan(struct copy *copy, struct mir_error *err)
 {
     if (copy->image_count == 0)
         return mir_fail(err, MIR_E_USAGE, "there is nothing to copy");
-    if (!copy_land(copy, err) || !open_clients(copy, err))
+    if (!copy_land(copy, err) || !copy_since_open(copy, err) || !open_clients(copy, err))
         return false;
     open_workers(copy);
     open_standing(copy);
@@ -420,8 +425,9 @@ bool copy_plan(struct copy *copy, struct mir_error *err)
     if (mir_is_cancelled(copy->options.cancel))
         return mir_fail(err, MIR_E_CANCELLED, "stopped");
     copy_check(copy);
-    if (!copy_check_collisions(copy, err))
+    if (!copy_check_collisions(copy, err) || !copy_since_read(copy, err))
         return false;
+    copy_left_out_find(copy);
     if (copy->destination_client)
         copy_probe_resolved(copy);
     copy_add_up(copy);

@@ -53,8 +53,9 @@ struct copy_options {
     unsigned max_depth; /* 0: any */
     bool digest_tags;
     bool nondistributable;
-    bool dry_run;  /* ask the destination for every blob, so that the plan's figures are exact */
-    int64_t epoch; /* time stamp of everything in a bundle, seconds */
+    bool dry_run; /* ask the destination for every blob, so that the plan's figures are exact */
+    const char *since; /* an older bundle; what it holds is left out of the new one. NULL: none */
+    int64_t epoch;     /* time stamp of everything in a bundle, seconds */
     struct copy_progress *progress;
     const struct mir_clock *clock;
     const struct mir_cancel *cancel;
@@ -105,6 +106,9 @@ struct copy_totals {
     uint64_t bytes_moved;    /* after copy_run(): came from a source */
     uint64_t bytes_reused;   /* after copy_run(): an earlier run had brought them, or they stood
                                 under the destination's name */
+    size_t blobs_left_out; /* of the blobs: not in the bundle that is written, or in those that are
+                              read, because its base has them */
+    uint64_t bytes_left_out; /* of those */
     uint64_t requests;       /* still to be sent, as far as the plan can tell */
     uint64_t requests_source, requests_destination; /* sent so far */
     uint64_t disk;                                  /* bytes needed on this machine's disk */

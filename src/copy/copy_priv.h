@@ -9,6 +9,8 @@
 #include "copy/graph.h"
 #include "copy/queue.h"
 
+struct copy_since;
+
 /* One image that was asked for. */
 struct copy_image {
     char *asked; /* source with its transport, as the user wrote it */
@@ -56,6 +58,7 @@ struct copy_task {
     const char *tag;         /* docker manifests: NULL means by digest; borrowed from an image */
     struct copy_task *after; /* a blob task whose repository this one can mount from, or NULL */
     const char *mount_repo;  /* a repository of the host that has the blob already, or NULL */
+    const char *base_repo;   /* of a blob that is left out: where the base's copy brought it */
     bool moves;              /* the first of its blob: its bytes count */
     /* Run time, under the scheduler's lock: */
     enum copy_task_state state;
@@ -83,6 +86,8 @@ struct copy {
     struct bundle_reader **readers; /* opened sources, closed with the copy */
     const struct copy_origin **reader_origins;
     size_t reader_count, reader_capacity;
+    struct copy_since *since;       /* --since, or NULL */
+    const struct copy_graph *known; /* manifests that need not be fetched again; NULL: none */
 
     struct reg_client *source_client, *destination_client;
     struct copy_worker **workers;
@@ -102,7 +107,7 @@ struct copy {
     struct copy_breaker breaker;
     pthread_mutex_t lock; /* tasks' run-time fields, image errors while workers run */
     atomic_uint_least64_t moved, reused;
-    bool is_suspended; /* what was brought waits for the next run */
+    bool is_suspended;                 /* what was brought waits for the next run */
     struct copy_progress own_progress; /* used when the caller passed none */
     struct copy_totals totals;
 };
@@ -126,6 +131,14 @@ static inline bool copy_goes_to_registry(const struct copy *copy)
 /** Record an image's failure; the first one stays. Locks. */
 void copy_image_fail(struct copy *copy, struct copy_image *image, const struct mir_error *err);
 
+/* copy.c: for those who add images of their own. */
+/** A new image, or NULL when this very source already goes to this very destination. */
+struct copy_image *copy_image_new(struct copy *copy, const char *asked, const char *destination);
+/** Platforms a bundle's image was cut to (its annotation, or NULL) are taken again, unless others
+ * are asked for. */
+MIR_MUST_CHECK bool copy_image_cut(const struct copy *copy, struct copy_image *image,
+                                   const char *platforms, struct mir_error *err);
+
 /* resolve.c: sources to manifests, in parallel. */
 void copy_resolve(struct copy *copy);
 /** Ask for images whose digest was not known before, and for every manifest below an index that is
@@ -133,6 +146,9 @@ void copy_resolve(struct copy *copy);
 void copy_probe_resolved(struct copy *copy);
 /* land.c: the destination of every image (before anything is asked), and collisions (after). */
 MIR_MUST_CHECK bool copy_land(struct copy *copy, struct mir_error *err);
+/** Where the rule for all images puts this one; out is the caller's to release. */
+MIR_MUST_CHECK bool copy_land_source(const struct copy *copy, const struct img_ref *source,
+                                     struct img_ref *out, struct mir_error *err);
 MIR_MUST_CHECK bool copy_check_collisions(struct copy *copy, struct mir_error *err);
 /* check.c: which images are complete, and figures over all that is to be copied, each blob once. */
 void copy_check(struct copy *copy);

@@ -145,6 +145,14 @@ struct copy_manifest *copy_graph_manifest(struct copy_graph *graph, const struct
     return manifest;
 }
 
+const struct copy_manifest *copy_graph_find(const struct copy_graph *graph,
+                                            const struct img_digest *digest)
+{
+    auto_free char *name = mir_format("%s ", digest->text);
+
+    return mir_map_find(graph->manifests_by_digest, mir_span_of(name));
+}
+
 /* The caller holds the lock. */
 static struct copy_blob *add_blob(struct copy_graph *graph, const struct img_descriptor *found,
                                   const struct copy_origin *origin, bool is_config)
@@ -169,6 +177,12 @@ static struct copy_blob *add_blob(struct copy_graph *graph, const struct img_des
     return blob;
 }
 
+/* A bundle may leave blobs out that a registry, or another bundle, has. */
+static bool has_bytes(const struct copy_origin *origin, const struct copy_blob *blob)
+{
+    return !origin->reader || bundle_reader_find(origin->reader, &blob->digest);
+}
+
 bool copy_graph_blob(struct copy_graph *graph, const struct img_descriptor *found,
                      const struct copy_origin *origin, bool is_config, struct copy_blob **out,
                      struct mir_error *err)
@@ -179,6 +193,8 @@ bool copy_graph_blob(struct copy_graph *graph, const struct img_descriptor *foun
     blob = mir_map_find(graph->blobs_by_digest, mir_span_of(found->digest.text));
     if (!blob)
         blob = add_blob(graph, found, origin, is_config);
+    else if (blob->origin != origin && !has_bytes(blob->origin, blob) && has_bytes(origin, blob))
+        blob->origin = origin;
     (void)pthread_mutex_unlock(&graph->lock);
     if (blob->size != found->size)
         return mir_fail(

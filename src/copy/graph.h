@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "base/map.h"
+#include "bundle/base.h"
 #include "copy/copy.h"
 
 /* Where something is read: a repository, or a layout. */
@@ -26,6 +27,11 @@ struct copy_blob {
     size_t url_count;
     const struct copy_origin *origin;
     bool is_config;
+    bool is_left_out; /* of the bundle that is written: --since's bundle holds it */
+    bool is_missing;  /* a dry run found it nowhere */
+    /* No source holds it, because the bundle left_out_by leaves it out; NULL for others. */
+    const struct bundle_left_out *left_out;
+    const struct bundle_reader *left_out_by;
     size_t planned; /* place in a bundle plan, from 0; SIZE_MAX if in none */
     size_t stamp;   /* of the walk that saw it last */
 };
@@ -92,6 +98,10 @@ const struct copy_origin *copy_graph_layout(struct copy_graph *graph, struct bun
 struct copy_manifest *copy_graph_manifest(struct copy_graph *graph, const struct img_digest *digest,
                                           const char *cut, const struct copy_origin *origin,
                                           unsigned depth, bool *is_new);
+
+/** The node of a manifest taken whole, or NULL. */
+const struct copy_manifest *copy_graph_find(const struct copy_graph *graph,
+                                            const struct img_digest *digest);
 
 /** The node of a blob. err: MIR_E_FORMAT when another manifest gave it another size. */
 MIR_MUST_CHECK bool copy_graph_blob(struct copy_graph *graph, const struct img_descriptor *found,

@@ -47,16 +47,31 @@ static bool land_mapped(const struct copy *copy, struct copy_image *image, struc
     return land_one(&landing, image, err);
 }
 
+/* The rule for all images that have no destination of their own. */
+static bool parse_landing(const struct copy *copy, struct copy_landing *out, struct mir_error *err)
+{
+    const char *name = copy->destination.name;
+
+    *out = (struct copy_landing){.keep_host = copy->options.keep_host,
+                                 .max_depth = copy->options.max_depth,
+                                 .digest_tags = copy->options.digest_tags};
+    return is_prefix(copy) ? copy_landing_parse_prefix(name, out, err)
+                           : copy_landing_parse_exact(name, out, err);
+}
+
+bool copy_land_source(const struct copy *copy, const struct img_ref *source, struct img_ref *out,
+                      struct mir_error *err)
+{
+    auto_landing landing = {.host = NULL};
+
+    return parse_landing(copy, &landing, err) && copy_landing_of(&landing, source, out, err);
+}
+
 static bool land_in_registry(struct copy *copy, struct mir_error *err)
 {
-    auto_landing landing = {.keep_host = copy->options.keep_host,
-                            .max_depth = copy->options.max_depth,
-                            .digest_tags = copy->options.digest_tags};
-    const char *name = copy->destination.name;
-    bool ok = is_prefix(copy) ? copy_landing_parse_prefix(name, &landing, err)
-                              : copy_landing_parse_exact(name, &landing, err);
+    auto_landing landing = {.host = NULL};
 
-    if (!ok)
+    if (!parse_landing(copy, &landing, err))
         return false;
     for (size_t i = 0; i < copy->image_count; i++)
         if (!copy->images[i]->has_landing && !land_one(&landing, copy->images[i], err))

@@ -61,6 +61,8 @@ static json_t *totals_json(const struct copy *copy)
     set_number(object, "manifests", totals.manifests);
     set_number(object, "blobs", totals.blobs);
     set_number(object, "bytes", totals.bytes);
+    set_number(object, "blobsLeftOut", totals.blobs_left_out);
+    set_number(object, "bytesLeftOut", totals.bytes_left_out);
     set_number(object, "bytesMoved", totals.bytes_moved);
     set_number(object, "bytesReused", totals.bytes_reused);
     set_number(object, "requestsSource", totals.requests_source);

@@ -151,13 +151,28 @@ static void record(struct copy_manifest *node, const struct mir_error *err)
     *node->error = *err;
 }
 
+/* From where it is, unless it was read before on another occasion. */
+static bool read_node(struct copy_worker *worker, const struct copy_manifest *node,
+                      struct reg_manifest *got, struct mir_error *err)
+{
+    const struct copy_graph *graph = node->origin->reader ? NULL : worker->copy->known;
+    const struct copy_manifest *known = graph ? copy_graph_find(graph, &node->digest) : NULL;
+
+    if (!known || !known->bytes)
+        return copy_read_manifest(worker, node->origin, node->digest.text, got, err);
+    got->bytes = mir_strndup(known->bytes, known->len);
+    got->len = known->len;
+    got->media_type = mir_strdup(known->media_type);
+    got->digest = known->digest;
+    return true;
+}
+
 static void load_node(struct copy_worker *worker, struct copy_manifest *node, const struct job *job)
 {
     struct mir_error err = MIR_ERROR_INIT;
     struct reg_manifest got = {0};
 
-    if (!stop_if_cancelled(worker->copy, &err) ||
-        !copy_read_manifest(worker, node->origin, node->digest.text, &got, &err) ||
+    if (!stop_if_cancelled(worker->copy, &err) || !read_node(worker, node, &got, &err) ||
         !fill(worker->copy, node, job, &got, &err))
         record(node, &err);
     reg_manifest_release(&got);

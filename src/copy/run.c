@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "copy/copy_priv.h"
+#include "copy/since.h"
 
 /* ---- scheduling; the copy's lock is held in all of these ---- */
 
@@ -66,6 +67,9 @@ static void do_task(void *context, void *item)
 
 static uint64_t size_of(const struct copy_task *task)
 {
+    /* What a bundle leaves out is asked for first: without it the rest is in vain. */
+    if (task->kind == COPY_TASK_BLOB && task->blob->left_out)
+        return UINT64_MAX;
     return task->kind == COPY_TASK_BLOB ? task->blob->size : task->manifest->len;
 }
 
@@ -135,6 +139,7 @@ struct layout_check {
     const struct mir_error *error;          /* the first of the image at hand */
     bool moved;
     bool *keep; /* by place in the plan */
+    struct copy_since *since;
 };
 
 static void check_place(struct layout_check *check, size_t planned)
@@ -153,7 +158,8 @@ static void check_manifest(void *ctx, struct copy_manifest *manifest)
 
 static void check_blob(void *ctx, struct copy_blob *blob)
 {
-    check_place(ctx, blob->planned);
+    if (!blob->is_left_out)
+        check_place(ctx, blob->planned);
 }
 
 static void keep_manifest(void *ctx, struct copy_manifest *manifest)
@@ -163,7 +169,12 @@ static void keep_manifest(void *ctx, struct copy_manifest *manifest)
 
 static void keep_blob(void *ctx, struct copy_blob *blob)
 {
-    ((struct layout_check *)ctx)->keep[blob->planned] = true;
+    struct layout_check *check = ctx;
+
+    if (blob->is_left_out)
+        copy_since_keep(check->since, &blob->digest);
+    else
+        check->keep[blob->planned] = true;
 }
 
 static void settle_layout_image(struct copy *copy, struct copy_image *image,
@@ -223,7 +234,7 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
         mir_alloc_array(copy->planned_blob_count, sizeof(struct copy_task *));
     auto_free bool *keep_blobs = mir_alloc_array(copy->planned_blob_count, sizeof(bool));
     auto_free bool *keep_images = mir_alloc_array(copy->planned_image_count, sizeof(bool));
-    struct layout_check check = {.task_of = task_of, .keep = keep_blobs};
+    struct layout_check check = {.task_of = task_of, .keep = keep_blobs, .since = copy->since};
     size_t kept = 0, dropped = 0;
     bool is_over;
 
@@ -248,6 +259,8 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
         forget_images(copy);
         return true;
     }
+    if (dropped > 0 && copy->since)
+        bundle_writer_keep_left_out(copy->writer, copy_since_kept(copy->since));
     if (dropped > 0 && !bundle_writer_drop(copy->writer, keep_images, keep_blobs, err))
         return false;
     return bundle_writer_commit(mir_steal(&copy->writer), err);

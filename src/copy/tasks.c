@@ -5,11 +5,13 @@
  */
 #include "base/mem.h"
 #include "copy/copy_priv.h"
+#include "copy/left_out.h"
 
 struct builder {
     struct copy *copy;
     struct mir_map *by_key;        /* "HOST/REPO DIGEST[:TAG]" -> task */
     struct mir_map *first_on_host; /* "HOST DIGEST" -> blob task */
+    struct mir_map *base_landings; /* "HOST host/repo" of a base -> repository, "" for none */
     struct mir_map *known_on_host; /* "HOST DIGEST" -> repository that has the blob */
     const char *known_host;        /* whose blobs are being noted */
     char *known_repo;
@@ -50,6 +52,26 @@ static void follow(struct copy_task *task, struct copy_task *first)
     task->waiting_for++;
 }
 
+/* Where the copy of the base brought what is left out now; the same for many blobs. */
+static const char *base_repo(struct builder *builder, const struct copy_blob *blob,
+                             const char *host)
+{
+    auto_free char *key = NULL;
+    char *known;
+
+    if (!blob->left_out || !blob->left_out->repo)
+        return NULL;
+    key = mir_format("%s %s", host, blob->left_out->repo);
+    known = mir_map_find(builder->base_landings, mir_span_of(key));
+    if (!known) {
+        const char *repo = copy_left_out_landing(builder->copy, blob, host);
+
+        known = copy_graph_word(&builder->copy->graph, repo ? repo : "");
+        mir_map_set(builder->base_landings, mir_span_of(key), known);
+    }
+    return known[0] != '\0' ? known : NULL;
+}
+
 static struct copy_task *blob_task(struct builder *builder, struct copy_blob *blob,
                                    const struct reg_repo *repo)
 {
@@ -64,6 +86,7 @@ static struct copy_task *blob_task(struct builder *builder, struct copy_blob *bl
     task->blob = blob;
     task->repo = *repo;
     task->mount_repo = mir_map_find(builder->known_on_host, mir_span_of(host_key));
+    task->base_repo = base_repo(builder, blob, repo->host);
     mir_map_set(builder->by_key, mir_span_of(key), task);
     if (first) {
         follow(task, first);
@@ -121,7 +144,7 @@ static void count_requests(struct copy *copy)
     for (size_t i = 0; i < copy->task_count; i++) {
         const struct copy_task *task = copy->tasks[i];
 
-        if (task->kind == COPY_TASK_MANIFEST || !task->moves)
+        if (task->kind == COPY_TASK_MANIFEST || !task->moves || task->blob->left_out)
             copy->totals.requests += 1;
         else
             copy->totals.requests += task->blob->origin->reader ? 2 : 3;
@@ -133,10 +156,12 @@ void copy_tasks_for_registry(struct copy *copy)
     auto_map *by_key = mir_map_new();
     auto_map *first_on_host = mir_map_new();
     auto_map *known_on_host = mir_map_new();
+    auto_map *base_landings = mir_map_new();
     struct builder builder = {.copy = copy,
                               .by_key = by_key,
                               .first_on_host = first_on_host,
-                              .known_on_host = known_on_host};
+                              .known_on_host = known_on_host,
+                              .base_landings = base_landings};
 
     for (size_t i = 0; i < copy->image_count; i++)
         if (copy->images[i]->outcome == COPY_OUTCOME_PRESENT && copy->images[i]->is_known)

@@ -5,6 +5,8 @@
  */
 #include "base/mem.h"
 #include "copy/copy_priv.h"
+#include "copy/left_out.h"
+#include "copy/since.h"
 
 struct files {
     struct copy_manifest **manifests;
@@ -94,6 +96,11 @@ struct layout {
     struct mir_map *by_digest; /* -> &blobs[i], so that no digest is laid out twice */
 };
 
+static bool is_placed(const struct layout *layout, const struct img_digest *digest)
+{
+    return mir_map_find(layout->by_digest, mir_span_of(digest->text)) != NULL;
+}
+
 /* The place of a digest in the plan; *is_new when this call made it. */
 static size_t place(struct layout *layout, const struct img_digest *digest, uint64_t size,
                     bool *is_new)
@@ -113,6 +120,9 @@ static void place_blob(struct copy *copy, struct layout *layout, struct copy_blo
 {
     bool is_new;
 
+    /* A manifest that something else refers to as its blob is there in any case. */
+    if (!is_placed(layout, &blob->digest) && copy_since_leave_out(copy->since, blob))
+        return;
     blob->planned = place(layout, &blob->digest, blob->size, &is_new);
     if (is_new) {
         struct copy_task *task = copy_task_new(copy, COPY_TASK_BLOB);
@@ -166,6 +176,14 @@ static void count_fetches(struct copy *copy)
     }
 }
 
+static void count_left_out(struct copy *copy, const struct bundle_base *base)
+{
+    for (size_t i = 0; base && i < base->count; i++) {
+        copy->totals.blobs_left_out++;
+        copy->totals.bytes_left_out += base->blobs[i].size;
+    }
+}
+
 static void count_disk(struct copy *copy)
 {
     copy->totals.disk = copy->destination.form == BUNDLE_FORM_TAR
@@ -179,6 +197,7 @@ bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err)
     auto_free struct copy_image **images = NULL;
     auto_map *by_digest = mir_map_new();
     struct layout layout = {.by_digest = by_digest};
+    const struct bundle_base *base;
     size_t count;
 
     images = sorted_images(copy, &count);
@@ -189,9 +208,12 @@ bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err)
     copy->planned_blobs = layout.blobs;
     copy->planned_blob_count = layout.count;
     name_images(copy, images, count);
-    if (!bundle_plan_new(copy->planned_images, count, copy->planned_blobs, layout.count,
-                         copy->options.epoch, &copy->bundle_plan, err))
+    base = copy_since_base(copy->since);
+    if (!copy_left_out_check(copy, err) ||
+        !bundle_plan_new_since(copy->planned_images, count, copy->planned_blobs, layout.count, base,
+                               copy->options.epoch, &copy->bundle_plan, err))
         return false;
+    count_left_out(copy, base);
     count_fetches(copy);
     count_disk(copy);
     return true;

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "copy/copy_priv.h"
+#include "copy/left_out.h"
 
 #define CHUNK_BYTES (256u << 10) /* a buffer for each worker */
 
@@ -234,6 +235,8 @@ static bool find_in_source(const struct copy_blob *blob, const struct bundle_blo
                            struct mir_error *err)
 {
     *out = bundle_reader_find(blob->origin->reader, &blob->digest);
+    if (!*out && blob->left_out)
+        return copy_left_out_missing(blob, err);
     if (!*out)
         return mir_fail(err, MIR_E_NOT_FOUND, "%s does not hold it",
                         bundle_reader_path(blob->origin->reader));
@@ -394,6 +397,12 @@ static bool blob_to_registry(struct copy_worker *worker, struct copy_task *task,
     const struct reg_blob_source source = {.read = get_bytes, .ctx = &reading};
     bool ok;
 
+    if (blob->left_out) {
+        if (!copy_left_out_bring(worker, task, err))
+            return false;
+        count_there(copy, task);
+        return true;
+    }
     if (!reading.reader) {
         ok = reg_blob_relay(worker->source, &blob->origin->repo, worker->destination, &task->repo,
                             &descriptor, mount_from(task), relay_moved, copy, &outcome, err);

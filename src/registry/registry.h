@@ -155,9 +155,17 @@ MIR_MUST_CHECK bool reg_blob_put(struct reg_session *session, const struct reg_r
                                  enum reg_put_outcome *outcome, struct mir_error *err);
 
 /**
- * The same with a blob of another registry as the source: GET feeds PUT through a bounded ring in
- * this thread, nothing touches the disk. The digest is checked before the registry is told that
- * the blob is complete; wrong bytes are fetched again, into a new upload, retry_times at most.
+ * Bring a blob into a repository by one POST that mounts it from another one of the same host, or
+ * not at all: *mounted tells. A registry that does not let us read there has not mounted it.
+ */
+MIR_MUST_CHECK bool reg_blob_mount(struct reg_session *session, const struct reg_repo *repo,
+                                   const struct img_digest *digest, const char *mount_from,
+                                   bool *mounted, struct mir_error *err);
+
+/**
+ * reg_blob_put() with a blob of another registry as the source: GET feeds PUT through a bounded
+ * ring in this thread, nothing touches the disk. The digest is checked before the registry is told
+ * that the blob is complete; wrong bytes are fetched again, into a new upload, retry_times at most.
  * moved counts bytes for progress (may be NULL); it is called with deltas, negative when a try
  * starts over.
  */
