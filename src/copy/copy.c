@@ -6,7 +6,6 @@
 #include "copy/copy.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "copy/copy_priv.h"
@@ -360,11 +359,11 @@ static void open_standing(struct copy *copy)
 {
     struct mir_error ignored = MIR_ERROR_INIT;
 
-    if (!copy->has_destination || copy_goes_to_registry(copy) ||
-        access(copy->destination.path, R_OK) != 0)
+    if (!copy->has_destination || copy_goes_to_registry(copy))
         return;
     if (!bundle_reader_open(copy->destination.path, copy->destination.form, &copy->standing,
-                            &ignored))
+                            &ignored) &&
+        ignored.code != MIR_E_NOT_FOUND)
         mir_log(copy->options.sink, MIR_LEVEL_DEBUG, "cannot reuse what stands there: %s",
                 ignored.text);
 }
