@@ -16,7 +16,7 @@ row() {
     for what; do
         jq -es --arg what "$what" 'any(
             "\(.scenario) \(.set) \(.link) \(.scheme) \(.contender)" == $what
-            and .status == 0 and .wall_ms > 0 and .peak_kib > 0 and .bytes > 0 and .images > 0
+            and .status == 0 and .complete and .wall_ms > 0 and .peak_kib > 0 and .bytes > 0 and .images > 0
             and has("user_ms") and has("sys_ms") and has("space_bytes") and has("dirtied")
             and has("src_cpu_ms") and has("dst_cpu_ms") and has("others_ms"))' "$BENCH_OUT" \
             >"$T/.row" || fail "no good run of: $what"
@@ -42,16 +42,16 @@ expect_equal 20 "$(requests "push many local plain curl-upload" dst)" "requests 
 expect_equal 11 "$(requests "pull many local plain mirror" src)" "requests of a pull"
 expect_equal 0 "$(requests "pull many local plain mirror" dst)" "requests at a registry nobody uses"
 
-# Over TLS and a slow link; and a contender that fails is in the table all the same.
+# Over TLS and a slow link; and a contender that fails, or does nothing, is in the table all the same.
 bench BENCH_ONLY="many wan|tls pull|push" BENCH_TOOLS="mirror other floor" BENCH_OTHER=/bin/false
 for over in "local tls" "wan plain"; do
     row "pull many $over "{mirror,curl-files} "push many $over "{mirror,curl-upload}
 done
 expect_contains "$T/tables" "other FAILED x1" "the wire alone: 0.0"
 
-bench BENCH_ONLY="pull big plain" BENCH_TOOLS="mirror floor"
+bench BENCH_ONLY="pull big plain" BENCH_TOOLS="mirror other floor" BENCH_OTHER=/bin/true
 row "pull big local plain "{mirror,curl-files}
 expect_contains "$T/tables" "pull many, local, plain: 2 images, 9 blobs" "pull big, local, plain: 6 images" \
-    "fastest other tool: skopeo"
+    "fastest other tool: skopeo" "other INCOMPLETE x1"
 expect_line "$T/tables" 'mirror +1 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9]+ .*11/0 .*'
 expect_equal "" "$(ls "$BENCH_DIR")" "what is left in the work directory"

@@ -6,7 +6,7 @@
 #   write_lists      the lists for the present SRC and DST, in $LISTS:
 #     images           REPOSITORY:TAG          repositories   REPOSITORY
 #     sources          SRC/REPOSITORY:TAG      map.r2r, map.pull, map.push: of oc image mirror
-#     imageset.yaml    of oc-mirror            get.null, get.files, head: of curl
+#     imageset.yaml    of oc-mirror            get.null, get.files, head, tags: of curl
 #   $MATERIAL/blobs has a line "REPOSITORY DIGEST SIZE" for each blob of each image, and
 #   $MATERIAL/manifests "REPOSITORY:TAG DIGEST MEDIATYPE".
 
@@ -55,17 +55,20 @@ write_lists() {
     write_curl_lists
 }
 
-# Every manifest and every blob once, as a pull has to; every manifest's HEAD, as a second run has to.
+# Every manifest and every blob once, as a pull has to; every manifest's HEAD, as a second run has to;
+# and every tag's, to see whether a run did its work.
 write_curl_lists() {
     {
-        awk '{repo = $1; sub(/:[^:]*$/, "", repo); print "manifests", repo, $2, $3}' \
+        awk '{repo = tag = $1; sub(/:[^:]*$/, "", repo); sub(/.*:/, "", tag)
+            print "manifests", repo, $2, $3, tag}' \
             "$MATERIAL/manifests.list"
         awk '!seen[$2]++ {print "blobs", $1, $2, "application/octet-stream"}' "$MATERIAL/blobs.list"
-    } | awk -v url="$URL//$SRC/v2" -v head="$URL//$DST/v2" -v lists="$LISTS" -v tls="$CURL_CA" '
+    } | awk -v url="$URL//$SRC/v2" -v head="$URL//$DST/v2" -v lists="$LISTS" -v tls="$CURL_CA" \
+        -v any="$ACCEPT" '
         function part(file, address, output, accept) {
             if (started[file]++) print "next" >file
-            printf "url = \"%s\"\noutput = \"%s\"\nheader = \"Accept: %s\"\nfail\nhttp1.1\n", address, output,
-                accept >file
+            printf "url = \"%s\"\noutput = \"%s\"\nheader = \"Accept: %s\"\nfail\nhttp1.1\n",
+                address, output, accept >file
             if (tls) printf "cacert = \"%s\"\n", tls >file
         }
         {
@@ -77,6 +80,8 @@ write_curl_lists() {
             if ($1 == "manifests") {
                 part(lists "/head", head address, "/dev/null", $4)
                 print "head" >(lists "/head")
+                part(lists "/tags", head "/" $2 "/manifests/" $5, "/dev/null", any)
+                print "head\nwrite-out = \"%{http_code}\\n\"" >(lists "/tags")
             }
         }'
 }

@@ -9,8 +9,10 @@ def fixed(digits): if . == null then "-" else
         "\($n / $unit | floor).\("000\($n % $unit)" | .[-digits:])" end) end;
 def pad(width): " " * ([0, width - length] | max) + .;
 
-# Runs that did their work; where none did, those that failed.
-def good: if any(.status == 0) then map(select(.status == 0)) else . end;
+def worked: .status == 0 and .complete;
+# Runs that did their work; where none did, those that did not.
+def good: if any(worked) then map(select(worked)) else . end;
+def count_text(f; text): map(select(f)) | if length > 0 then " \(text) x\(length)" else "" end;
 def figure(f): good | map(f) | median;
 def ratio(to): (to | map({(.round | tostring): .wall_ms}) | add) as $walls
     | good | map(select($walls[.round | tostring] // 0 > 0) | .wall_ms / $walls[.round | tostring])
@@ -22,7 +24,8 @@ def headings: ["contender", "runs", "wall s", "min", "max", "x peer", "x floor",
     "space MiB", "disk MiB", "requests", "servers s", "others s"];
 
 def cells(peer; bottom): [
-    .[0].contender + (map(select(.status != 0)) | if length > 0 then " FAILED x\(length)" else "" end),
+    .[0].contender + count_text(.status != 0; "FAILED")
+        + count_text(.status == 0 and (.complete | not); "INCOMPLETE"),
     (length | tostring),
     (figure(.wall_ms) / 1000 | fixed(3)),
     (good | map(.wall_ms) | min / 1000 | fixed(3)),
@@ -42,10 +45,10 @@ map(select(.session == $session and .scenario == $scenario and .set == $set and 
 | if length == 0 then "" else
     .[0] as $any
     | group_by(.contender)
-    | (map(select(.[0].kind == "peer" and any(.status == 0)))
+    | (map(select(.[0].kind == "peer" and any(worked)))
         | min_by(figure(.wall_ms)) | if . then good else null end) as $peer
     | (map(select(.[0].contender | IN(floors[]))) | .[0]) as $bottom
-    | sort_by([kinds[.[0].kind], (any(.status == 0) | not), figure(.wall_ms)])
+    | sort_by([kinds[.[0].kind], (any(worked) | not), figure(.wall_ms)])
     | [headings] + map(cells($peer; $bottom))
     | . as $rows
     | (transpose | map(map(length) | max)) as $widths
