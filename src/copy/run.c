@@ -312,7 +312,7 @@ bool copy_run(struct copy *copy, struct mir_error *err)
     if (copy_goes_to_registry(copy)) {
         run_tasks(copy);
         settle_registry_images(copy);
-        copy->is_suspended = mir_is_cancelled(copy->options.cancel) && copy->moved > 0;
+        copy->is_suspended = mir_is_cancelled(copy->options.cancel);
     } else if (!run_layout(copy, err)) {
         return mir_context(err, "%s", copy->destination.text);
     }
