@@ -142,6 +142,10 @@ struct bundle_reader;
  * that is not one. Archives of other tools are fine (leading "./", directory entries, extra files
  * outside blobs/, which are ignored). A compressed archive is MIR_E_UNSUPPORTED with the way out.
  * Errors name the file and the entry.
+ *
+ * Where no file stands under path, or path ends in ".001", the volumes PATH.001, PATH.002, ... are
+ * read as one. A volume that is missing, cut short, of an odd size or swapped with another is
+ * named; so is one that does not belong there.
  */
 MIR_MUST_CHECK bool bundle_reader_open(const char *path, enum bundle_form form,
                                        struct bundle_reader **out, struct mir_error *err);
@@ -172,11 +176,13 @@ MIR_MUST_CHECK bool bundle_reader_read(const struct bundle_reader *reader,
 MIR_MUST_CHECK bool bundle_reader_load(const struct bundle_reader *reader,
                                        const struct img_digest *digest, size_t max, char **bytes,
                                        size_t *len, struct mir_error *err);
-/** A descriptor and offset for sendfile; the caller closes *fd. Its file position may be shared
- * with other descriptors: use positioned reads. */
-MIR_MUST_CHECK bool bundle_reader_open_blob(const struct bundle_reader *reader,
-                                            const struct bundle_blob *blob, int *fd,
-                                            uint64_t *offset, struct mir_error *err);
+/** A descriptor and offset of a part of a blob for sendfile; the caller closes *fd. Its file
+ * position may be shared with other descriptors: use positioned reads. *fd is -1 when the part lies
+ * in more than one volume: then it has to be read with bundle_reader_read(). */
+MIR_MUST_CHECK bool bundle_reader_open_range(const struct bundle_reader *reader,
+                                             const struct bundle_blob *blob, uint64_t offset,
+                                             uint64_t len, int *fd, uint64_t *fd_offset,
+                                             struct mir_error *err);
 
 /* ---- verifying ---- */
 
@@ -191,14 +197,16 @@ struct bundle_verify_totals {
     size_t images, manifests, blobs;
     uint64_t bytes; /* hashed */
     size_t problems;
-    size_t unused; /* blobs nothing refers to */
+    size_t unused;   /* blobs nothing refers to */
+    size_t left_out; /* blobs that are in the base (base.h), each once */
+    uint64_t bytes_left_out;
 };
 
 /**
  * Hash every blob, read every manifest, and see that all that is referred to is there with the
- * size that was promised. Children of an index that BUNDLE_ANNOTATION_PLATFORMS leaves out, and
- * non-distributable layers, may be missing. False only when the check itself could not run;
- * problems are in totals.
+ * size that was promised. Children of an index that BUNDLE_ANNOTATION_PLATFORMS leaves out,
+ * non-distributable layers, and configs and layers that a differential leaves out may be missing.
+ * False only when the check itself could not run; problems are in totals.
  */
 MIR_MUST_CHECK bool bundle_verify(const struct bundle_reader *reader, unsigned jobs,
                                   const struct bundle_verify_sink *sink,

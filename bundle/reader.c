@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "bundle/reader_priv.h"
+#include "bundle/volumes_priv.h"
 #include "image/ref.h"
 
 /* ---- opening ---- */
@@ -73,7 +74,7 @@ bool bundle_reader_read_small(const struct bundle_reader *reader, const char *na
         return mir_fail(err, MIR_E_LIMIT, "%s: %s of %" PRIu64 " bytes is over the limit of %zu",
                         reader->path, name, extent->size, max);
     bytes = mir_alloc(size + 1);
-    if (!mir_pread_full(reader->fd, bytes, size, extent->offset, err))
+    if (!bundle_volumes_pread(reader->volumes, bytes, size, extent->offset, err))
         return mir_context(err, "%s: %s", reader->path, name);
     *len = size;
     *text = mir_steal(&bytes);
@@ -142,6 +143,7 @@ void bundle_reader_close(struct bundle_reader *reader)
         return;
     if (reader->fd >= 0)
         (void)close(reader->fd);
+    bundle_volumes_free(reader->volumes);
     bundle_names_release(&reader->names);
     bundle_base_read_free(reader->base);
     free(reader->entries);
@@ -307,25 +309,42 @@ static bool missing(const struct bundle_reader *reader, const struct img_digest 
     return mir_fail(err, MIR_E_NOT_FOUND, "%s: the blob %s is missing", reader->path, digest->text);
 }
 
-bool bundle_reader_open_blob(const struct bundle_reader *reader, const struct bundle_blob *blob,
-                             int *fd, uint64_t *offset, struct mir_error *err)
+static bool check_range(const struct bundle_reader *reader, const struct bundle_entry *entry,
+                        uint64_t offset, uint64_t len, struct mir_error *err)
+{
+    uint64_t end;
+
+    if (!__builtin_add_overflow(offset, len, &end) && end <= entry->blob.size)
+        return true;
+    return mir_fail(err, MIR_E_FORMAT,
+                    "%s: blob %s: %" PRIu64 " bytes at %" PRIu64 " are not all within its %" PRIu64
+                    " bytes",
+                    reader->path, entry->blob.digest.text, len, offset, entry->blob.size);
+}
+
+bool bundle_reader_open_range(const struct bundle_reader *reader, const struct bundle_blob *blob,
+                              uint64_t offset, uint64_t len, int *fd, uint64_t *fd_offset,
+                              struct mir_error *err)
 {
     const struct bundle_entry *entry = bundle_reader_entry(reader, &blob->digest);
-    int copy;
+    int file, copy;
 
     if (!entry)
         return missing(reader, &blob->digest, err);
+    if (!check_range(reader, entry, offset, len, err))
+        return false;
     if (reader->form == BUNDLE_FORM_DIR) {
-        if (!bundle_dir_open_blob(reader, &blob->digest, fd, err))
-            return false;
-        *offset = 0;
+        *fd_offset = offset;
+        return bundle_dir_open_blob(reader, &blob->digest, fd, err);
+    }
+    if (!bundle_volumes_is_in_one(reader->volumes, entry->offset + offset, len, &file, fd_offset)) {
+        *fd = -1;
         return true;
     }
-    copy = fcntl(reader->fd, F_DUPFD_CLOEXEC, 0);
+    copy = fcntl(file, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         return mir_fail_errno(err, "%s: open blob %s", reader->path, blob->digest.text);
     *fd = copy;
-    *offset = entry->offset;
     return true;
 }
 
@@ -335,7 +354,7 @@ static bool read_entry(const struct bundle_reader *reader, const struct bundle_e
     auto_close int fd = -1;
 
     if (reader->form == BUNDLE_FORM_TAR)
-        return mir_pread_full(reader->fd, data, len, entry->offset + offset, err);
+        return bundle_volumes_pread(reader->volumes, data, len, entry->offset + offset, err);
     return bundle_dir_open_blob(reader, &entry->blob.digest, &fd, err) &&
            mir_pread_full(fd, data, len, offset, err);
 }
@@ -344,15 +363,11 @@ bool bundle_reader_read(const struct bundle_reader *reader, const struct bundle_
                         uint64_t offset, void *data, size_t len, struct mir_error *err)
 {
     const struct bundle_entry *entry = bundle_reader_entry(reader, &blob->digest);
-    uint64_t end;
 
     if (!entry)
         return missing(reader, &blob->digest, err);
-    if (__builtin_add_overflow(offset, len, &end) || end > entry->blob.size)
-        return mir_fail(err, MIR_E_FORMAT,
-                        "%s: blob %s: %zu bytes at %" PRIu64 " are not all within its %" PRIu64
-                        " bytes",
-                        reader->path, blob->digest.text, len, offset, entry->blob.size);
+    if (!check_range(reader, entry, offset, len, err))
+        return false;
     if (!read_entry(reader, entry, offset, data, len, err))
         return mir_context(err, "%s: blob %s", reader->path, blob->digest.text);
     return true;

@@ -11,6 +11,8 @@
 #include "bundle/bundle.h"
 #include "bundle/layout_priv.h"
 
+struct bundle_volumes;
+
 struct bundle_entry {
     struct bundle_blob blob;
     uint64_t offset; /* of its bytes in the tar; 0 in a directory */
@@ -26,7 +28,6 @@ struct bundle_extent {
 struct bundle_reader {
     enum bundle_form form;
     char *path;
-    int fd;                       /* the tar, or the directory */
     struct bundle_entry *entries; /* sorted by digest */
     size_t entry_count;
     size_t entry_capacity;
@@ -34,13 +35,30 @@ struct bundle_reader {
     struct img_digest index_digest; /* of index.json */
     struct bundle_base_read *base;  /* NULL: a whole bundle */
 
+    /* BUNDLE_FORM_DIR */
+    int fd; /* the directory */
+
     /* BUNDLE_FORM_TAR */
+    struct bundle_volumes *volumes;
     struct bundle_extent layout, index, base_file;
     bool has_docker_manifest; /* manifest.json: perhaps the archive of "docker save" */
 };
 
 /** Open the file and note where everything is. */
 MIR_MUST_CHECK bool bundle_tar_scan(struct bundle_reader *reader, struct mir_error *err);
+/** Would these volumes be read as a bundle? Changes nothing. */
+bool bundle_tar_is_sound(struct bundle_volumes *set);
+
+/* What is wrong with a set of volumes (reader_volumes.c). Each returns false, with the names. */
+
+/** The bundle is longer: it has at least needed bytes. */
+bool bundle_set_is_short(const struct bundle_volumes *set, uint64_t needed, struct mir_error *err);
+/** At this place of the stream there should be a header, and there is none. */
+bool bundle_set_is_misplaced(struct bundle_volumes *set, uint64_t place, struct mir_error *err);
+/** The archive ends here. True if that is in the last volume, or nothing but zeros follows. */
+MIR_MUST_CHECK bool bundle_set_check_end(struct bundle_volumes *set, uint64_t end,
+                                         struct mir_error *err);
+
 /** Open the directory and note what is there. */
 MIR_MUST_CHECK bool bundle_dir_scan(struct bundle_reader *reader, struct mir_error *err);
 

@@ -11,51 +11,55 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/file.h"
+#include "base/mem.h"
 #include "bundle/tar_priv.h"
+#include "bundle/volumes_priv.h"
 
 /* Several small blobs with their headers come in one read, and little of a large one in vain. */
 #define READ_CHUNK 16384
 
 struct scan {
     struct bundle_reader *reader;
-    uint64_t file_size;
     uint64_t at;       /* where the next read begins */
     uint64_t expected; /* where the next header has to begin */
+    uint64_t needed;   /* set when the file is too short: bytes it should have at least */
+    bool no_header;    /* set when what stands at the expected place is none */
     size_t entries;
-    int sys; /* errno of a read that failed */
+    struct mir_error read_error; /* of a read that failed */
     char chunk[READ_CHUNK];
 };
 
 /* ---- what libarchive reads through ---- */
 
+static uint64_t bytes_left(const struct scan *scan)
+{
+    uint64_t bytes = scan->reader->volumes->bytes;
+
+    return bytes > scan->at ? bytes - scan->at : 0;
+}
+
 static la_ssize_t read_some(struct archive *archive, void *ctx, const void **bytes)
 {
     struct scan *scan = ctx;
-    ssize_t got;
+    uint64_t left = bytes_left(scan);
+    size_t len = left < sizeof(scan->chunk) ? (size_t)left : sizeof(scan->chunk);
 
-    do
-        got = pread(scan->reader->fd, scan->chunk, sizeof(scan->chunk), (off_t)scan->at);
-    while (got < 0 && errno == EINTR);
-    if (got < 0) {
-        scan->sys = errno;
-        archive_set_error(archive, errno, "%s", strerror(errno));
+    if (!bundle_volumes_pread(scan->reader->volumes, scan->chunk, len, scan->at,
+                              &scan->read_error)) {
+        archive_set_error(archive, EIO, "%s", scan->read_error.text);
         return -1;
     }
-    scan->at += (uint64_t)got;
+    scan->at += len;
     *bytes = scan->chunk;
-    return got;
+    return (la_ssize_t)len;
 }
 
 static la_int64_t skip_some(struct archive *archive, void *ctx, la_int64_t request)
 {
     struct scan *scan = ctx;
-    uint64_t left = scan->file_size > scan->at ? scan->file_size - scan->at : 0;
+    uint64_t left = bytes_left(scan);
     uint64_t skipped = (uint64_t)request < left ? (uint64_t)request : left;
 
     (void)archive;
@@ -139,6 +143,16 @@ static bool check_kind(const struct scan *scan, const char *name, struct archive
     return true;
 }
 
+/* The least size of an archive that has this entry. */
+static uint64_t end_after(uint64_t offset, uint64_t size)
+{
+    uint64_t end;
+
+    if (__builtin_add_overflow(offset, size + bundle_tar_padding(size) + BUNDLE_TAR_END, &end))
+        return UINT64_MAX;
+    return end;
+}
+
 static bool note_entry(struct scan *scan, struct archive *archive, struct archive_entry *entry,
                        struct mir_error *err)
 {
@@ -146,6 +160,7 @@ static bool note_entry(struct scan *scan, struct archive *archive, struct archiv
     uint64_t start = (uint64_t)archive_read_header_position(archive);
     uint64_t offset = (uint64_t)archive_filter_bytes(archive, 0);
     uint64_t size = (uint64_t)archive_entry_size(entry);
+    uint64_t bytes = scan->reader->volumes->bytes;
 
     if (!name)
         name = archive_entry_pathname_utf8(entry);
@@ -157,10 +172,14 @@ static bool note_entry(struct scan *scan, struct archive *archive, struct archiv
                         BUNDLE_ENTRIES_MAX);
     if (!check_kind(scan, name, entry, err))
         return false;
-    if (start != scan->expected || !archive_entry_size_is_set(entry) || size > INT64_MAX)
+    if (start != scan->expected || !archive_entry_size_is_set(entry) || size > INT64_MAX) {
+        scan->no_header = true;
         return refuse(scan, name, "does not begin where the one before it ends", err);
-    if (offset > scan->file_size || size > scan->file_size - offset)
+    }
+    if (offset > bytes || size > bytes - offset) {
+        scan->needed = end_after(offset, size);
         return refuse(scan, name, "reaches past the end of the file, which is cut short", err);
+    }
     scan->expected = offset + size + bundle_tar_padding(size);
     if (archive_entry_filetype(entry) == AE_IFDIR)
         return true;
@@ -170,15 +189,30 @@ static bool note_entry(struct scan *scan, struct archive *archive, struct archiv
 /* ---- the whole ---- */
 
 /* libarchive gave up: because of the disk, or of what is on it. */
-static bool unreadable(const struct scan *scan, struct archive *archive, struct mir_error *err)
+static bool unreadable(struct scan *scan, struct archive *archive, struct mir_error *err)
 {
     const char *why = archive_error_string(archive);
 
-    errno = scan->sys;
-    if (scan->sys != 0)
-        return mir_fail_errno(err, "read %s", scan->reader->path);
+    if (scan->read_error.code != MIR_OK) {
+        *err = scan->read_error;
+        return mir_context(err, "%s", scan->reader->path);
+    }
+    scan->no_header = true;
     return mir_fail(err, MIR_E_FORMAT, "%s: not a sound tar archive, at byte %" PRIu64 ": %s",
                     scan->reader->path, scan->expected, why ? why : "unreadable");
+}
+
+/* One block of zeros does, as some tools write it; volumes have to be there to the last. */
+static bool check_end(struct scan *scan, struct mir_error *err)
+{
+    const struct bundle_volumes *set = scan->reader->volumes;
+    uint64_t end = scan->expected + (set->count == 1 ? BUNDLE_TAR_BLOCK : BUNDLE_TAR_END);
+
+    if (end <= set->bytes)
+        return true;
+    scan->needed = scan->expected + BUNDLE_TAR_END;
+    return mir_fail(err, MIR_E_FORMAT, "%s is cut short: no end of the archive",
+                    scan->reader->path);
 }
 
 static bool walk(struct scan *scan, struct archive *archive, struct mir_error *err)
@@ -196,10 +230,7 @@ static bool walk(struct scan *scan, struct archive *archive, struct mir_error *e
         if (!note_entry(scan, archive, entry, err))
             return false;
     }
-    if (scan->expected + BUNDLE_TAR_BLOCK > scan->file_size)
-        return mir_fail(err, MIR_E_FORMAT, "%s is cut short: no end of the archive",
-                        scan->reader->path);
-    return true;
+    return check_end(scan, err);
 }
 
 static bool walk_headers(struct scan *scan, struct mir_error *err)
@@ -219,25 +250,6 @@ static bool walk_headers(struct scan *scan, struct mir_error *err)
 
 /* ---- what it should be ---- */
 
-static bool open_file(struct bundle_reader *reader, uint64_t *size, struct mir_error *err)
-{
-    struct stat info;
-
-    reader->fd = open(reader->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (reader->fd < 0 || fstat(reader->fd, &info) != 0)
-        return mir_fail_errno(err, "open %s", reader->path);
-    if (S_ISDIR(info.st_mode)) {
-        (void)mir_fail(err, MIR_E_FORMAT, "%s is a directory, not a bundle file", reader->path);
-        return mir_hint(err, "read a layout in a directory as oci:%s", reader->path);
-    }
-    if (!S_ISREG(info.st_mode))
-        return mir_fail(err, MIR_E_FORMAT, "%s is not a regular file", reader->path);
-    if (info.st_size == 0)
-        return mir_fail(err, MIR_E_FORMAT, "%s is empty", reader->path);
-    *size = (uint64_t)info.st_size;
-    return true;
-}
-
 /* Compressed archives cannot be read in place; say so before libarchive calls them unknown. */
 static bool refuse_compressed(const struct bundle_reader *reader, struct mir_error *err)
 {
@@ -254,9 +266,11 @@ static bool refuse_compressed(const struct bundle_reader *reader, struct mir_err
         {"PK\x03\x04", "zip", "unzip", 4},
     };
     char start[8] = "";
+    uint64_t bytes = reader->volumes->bytes;
+    size_t len = bytes < sizeof(start) ? (size_t)bytes : sizeof(start);
 
-    if (pread(reader->fd, start, sizeof(start), 0) < 0)
-        return mir_fail_errno(err, "read %s", reader->path);
+    if (!bundle_volumes_pread(reader->volumes, start, len, 0, err))
+        return false;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (memcmp(start, kinds[i].magic, kinds[i].len) != 0)
             continue;
@@ -282,10 +296,46 @@ static bool check_complete(const struct bundle_reader *reader, struct mir_error 
     return false;
 }
 
-bool bundle_tar_scan(struct bundle_reader *reader, struct mir_error *err)
+/* The walk failed. In volumes, what is wrong is one of them, more likely than not. */
+static bool explain(struct scan *scan, const struct mir_error *plain, struct mir_error *err)
+{
+    struct bundle_volumes *set = scan->reader->volumes;
+
+    if (set->volume_bytes > 0 && scan->needed > set->bytes)
+        return bundle_set_is_short(set, scan->needed, err);
+    if (set->count > 1 && scan->no_header && scan->expected < set->bytes)
+        return bundle_set_is_misplaced(set, scan->expected, err);
+    *err = *plain;
+    return false;
+}
+
+static bool walk_volumes(struct bundle_reader *reader, struct mir_error *err)
 {
     struct scan scan = {.reader = reader};
+    struct mir_error plain = MIR_ERROR_INIT;
 
-    return open_file(reader, &scan.file_size, err) && refuse_compressed(reader, err) &&
-           walk_headers(&scan, err) && check_complete(reader, err);
+    if (!walk_headers(&scan, &plain))
+        return explain(&scan, &plain, err);
+    return reader->volumes->count == 1 ||
+           bundle_set_check_end(reader->volumes, scan.expected + BUNDLE_TAR_END, err);
+}
+
+bool bundle_tar_is_sound(struct bundle_volumes *set)
+{
+    char path[] = "";
+    struct bundle_reader reader = {.form = BUNDLE_FORM_TAR, .path = path, .volumes = set};
+    struct scan scan = {.reader = &reader};
+    struct mir_error ignored = MIR_ERROR_INIT;
+    bool sound = walk_headers(&scan, &ignored) && check_complete(&reader, &ignored) &&
+                 scan.expected + BUNDLE_TAR_END > (set->count - 1) * set->volume_bytes;
+
+    free(reader.entries);
+    return sound;
+}
+
+bool bundle_tar_scan(struct bundle_reader *reader, struct mir_error *err)
+{
+    return bundle_volumes_find(reader->path, &reader->volumes, err) &&
+           refuse_compressed(reader, err) && walk_volumes(reader, err) &&
+           check_complete(reader, err);
 }

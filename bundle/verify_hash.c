@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "base/mem.h"
+#include "bundle/volumes_priv.h"
 
 #define CHUNK      (1u << 20)
 #define LARGE      (16u << 20) /* bytes; a second or less of hashing */
@@ -60,6 +61,18 @@ static bool hash_entry(struct queue *queue, const struct bundle_entry *entry, ch
     return true;
 }
 
+/* Of volumes, those the blob lies in: one of them is damaged, or has the place of another. */
+static char *wrong_content(const struct bundle_reader *reader, const struct bundle_entry *entry,
+                           const struct img_digest *got)
+{
+    auto_free char *where = NULL;
+
+    if (reader->form == BUNDLE_FORM_TAR)
+        where = bundle_volumes_where(reader->volumes, entry->offset, entry->blob.size);
+    return mir_format("has other content than its digest says (%s)%s", got->text,
+                      where ? where : "");
+}
+
 static void check_entry(struct queue *queue, size_t index, char *chunk)
 {
     const struct bundle_entry *entry = &queue->check->reader->entries[index];
@@ -69,8 +82,7 @@ static void check_entry(struct queue *queue, size_t index, char *chunk)
     if (!hash_entry(queue, entry, chunk, &got, &err))
         queue->check->trouble[index] = mir_format("cannot be read: %s", err.text);
     else if (!img_digest_equal(&got, &entry->blob.digest))
-        queue->check->trouble[index] =
-            mir_format("has other content than its digest says (%s)", got.text);
+        queue->check->trouble[index] = wrong_content(queue->check->reader, entry, &got);
 }
 
 static void *work(void *ctx)

@@ -78,6 +78,32 @@ static uint64_t size_of(const struct bundle_volumes *set, size_t index)
     return set->bytes - (set->count - 1) * set->volume_bytes;
 }
 
+bool bundle_volumes_is_in_one(const struct bundle_volumes *set, uint64_t offset, uint64_t len,
+                              int *fd, uint64_t *fd_offset)
+{
+    struct piece piece = first_piece(set, offset, len);
+
+    if (piece.len < len || piece.index >= set->count)
+        return false;
+    *fd = set->fds[piece.index];
+    *fd_offset = piece.offset;
+    return true;
+}
+
+char *bundle_volumes_where(const struct bundle_volumes *set, uint64_t offset, uint64_t len)
+{
+    auto_free char *first = NULL, *last = NULL;
+    size_t from, to;
+
+    if (set->count == 1 || len == 0)
+        return mir_strdup("");
+    from = first_piece(set, offset, 1).index;
+    to = first_piece(set, offset + len - 1, 1).index;
+    first = bundle_volumes_name(set, from);
+    last = bundle_volumes_name(set, to);
+    return from == to ? mir_format(", in %s", first) : mir_format(", in %s to %s", first, last);
+}
+
 /* ---- life ---- */
 
 struct bundle_volumes *bundle_volumes_new(const char *base, const char *suffix,
@@ -86,7 +112,7 @@ struct bundle_volumes *bundle_volumes_new(const char *base, const char *suffix,
     struct bundle_volumes *set = mir_alloc(sizeof(*set));
     uint64_t count = bundle_volumes_needed(bytes, volume_bytes);
 
-    assert(count <= BUNDLE_VOLUMES_MAX && volume_bytes % BUNDLE_VOLUME_UNIT == 0);
+    assert(count <= BUNDLE_VOLUMES_MAX);
     set->base = mir_strdup(base);
     set->suffix = mir_strdup(suffix);
     set->volume_bytes = volume_bytes;
@@ -215,6 +241,14 @@ bool bundle_volumes_empty(struct bundle_volumes *set, struct mir_error *err)
 {
     for (size_t i = 0; i < set->count; i++)
         if (!set_size(set, i, 0, err))
+            return false;
+    return true;
+}
+
+bool bundle_volumes_stretch(struct bundle_volumes *set, struct mir_error *err)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (!set_size(set, i, size_of(set, i), err))
             return false;
     return true;
 }

@@ -43,10 +43,33 @@ char *bundle_volume_name(const char *base, size_t number, const char *suffix);
 /** The name of a set's file, index from 0. The caller frees. */
 char *bundle_volumes_name(const struct bundle_volumes *set, size_t index);
 
+/* ---- a set to read ---- */
+
+/**
+ * Open what path stands for: the file of that name, else the volumes PATH.001, PATH.002, ...; with
+ * "PATH.001" the volumes are meant too. Volumes of any size are taken, of other tools too, if only
+ * the last is smaller. Names what is missing, empty, of an odd size or no regular file; links are
+ * followed. err: MIR_E_NOT_FOUND, MIR_E_FORMAT, MIR_E_LIMIT when the whole were too large for a
+ * file.
+ */
+MIR_MUST_CHECK bool bundle_volumes_find(const char *path, struct bundle_volumes **out,
+                                        struct mir_error *err);
+
+/** Say that two volumes have each other's name. Returns false. */
+bool bundle_volumes_swapped(const char *a, const char *b, struct mir_error *err);
+
+/** Does a range lie in one file? Then which, and where in it. */
+bool bundle_volumes_is_in_one(const struct bundle_volumes *set, uint64_t offset, uint64_t len,
+                              int *fd, uint64_t *fd_offset);
+
+/** ", in april.tar.002" or ", in april.tar.002 to april.tar.004", where a range lies; "" in a set
+ * of one file. The caller frees. */
+char *bundle_volumes_where(const struct bundle_volumes *set, uint64_t offset, uint64_t len);
+
 /* ---- a set to write ---- */
 
-/** A set with nothing open yet. bundle_volumes_needed() must be at most BUNDLE_VOLUMES_MAX, and
- * volume_bytes a multiple of BUNDLE_VOLUME_UNIT (both asserted). */
+/** A set with nothing open yet. bundle_volumes_needed() must be at most BUNDLE_VOLUMES_MAX
+ * (asserted). */
 struct bundle_volumes *bundle_volumes_new(const char *base, const char *suffix,
                                           uint64_t volume_bytes, uint64_t bytes);
 /** Closes what is open, and with that unlocks. NULL is fine. */
@@ -61,6 +84,8 @@ MIR_MUST_CHECK bool bundle_volumes_create(struct bundle_volumes *set, struct mir
 MIR_MUST_CHECK bool bundle_volumes_open_all(struct bundle_volumes *set, struct mir_error *err);
 /** Make all files empty, giving their blocks back. */
 MIR_MUST_CHECK bool bundle_volumes_empty(struct bundle_volumes *set, struct mir_error *err);
+/** Give all files their size; what is in them stays, up to there. */
+MIR_MUST_CHECK bool bundle_volumes_stretch(struct bundle_volumes *set, struct mir_error *err);
 /** Give all files their size, with their blocks reserved where the file system can do that; what is
  * in them stays. MIR_E_SPACE names the bytes that are needed and there. */
 MIR_MUST_CHECK bool bundle_volumes_claim(struct bundle_volumes *set, struct mir_error *err);

@@ -1,7 +1,8 @@
 /*
  * Answers. Manifests are read whole and held against their digest before a byte of them is sent;
- * blobs go from the file to the socket by offset, so memory does not grow with their size and the
- * client checks their digest, as it has to anyway.
+ * blobs go from the file to the socket by offset (or, where they lie in more than one volume,
+ * through a buffer), so memory does not grow with their size and the client checks their digest, as
+ * it has to anyway.
  */
 #include "serve/answer_priv.h"
 
@@ -16,6 +17,8 @@
 
 #define TYPE_JSON "application/json"
 #define TYPE_BLOB "application/octet-stream"
+
+#define PART_CHUNK (256u << 10) /* of a blob that cannot go from one file to the socket */
 
 static void add_header(struct MHD_Response *answer, const char *name, const char *value)
 {
@@ -218,9 +221,45 @@ static bool answer_no_such_range(struct serve_exchange *exchange,
     return queue(exchange, MHD_HTTP_RANGE_NOT_SATISFIABLE, 0, answer);
 }
 
-/* A part of the file as a body, or NULL with err. */
-static struct MHD_Response *response_of_file(const struct serve_content *content,
-                                             struct serve_range range, struct mir_error *err)
+/* A part of a blob that lies in more than one file, while it is sent. */
+struct part {
+    const struct serve_content *content;
+    const struct mir_sink *sink;
+    uint64_t start;
+};
+
+static ssize_t read_part(void *ctx, uint64_t at, char *bytes, size_t max)
+{
+    const struct part *part = ctx;
+    const struct serve_content *content = part->content;
+    uint64_t offset = part->start + at, left = content->blob->size - offset;
+    struct mir_error err = MIR_ERROR_INIT;
+    size_t len = left < max ? (size_t)left : max;
+
+    if (bundle_reader_read(content->reader, content->blob, offset, bytes, len, &err))
+        return (ssize_t)len;
+    mir_log(part->sink, MIR_LEVEL_ERROR, "%s", err.text);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *response_of_part(const struct serve_exchange *exchange,
+                                             const struct serve_content *content,
+                                             struct serve_range range)
+{
+    struct part *part = mir_alloc(sizeof(*part));
+    struct MHD_Response *answer;
+
+    *part = (struct part){.content = content, .sink = exchange->sink, .start = range.start};
+    answer = MHD_create_response_from_callback(range.len, PART_CHUNK, read_part, part, free);
+    if (!answer)
+        free(part);
+    return answer;
+}
+
+/* A part of a blob as a body, or NULL with err. */
+static struct MHD_Response *response_of_range(const struct serve_exchange *exchange,
+                                              const struct serve_content *content,
+                                              struct serve_range range, struct mir_error *err)
 {
     auto_close int fd = -1;
     uint64_t offset;
@@ -228,9 +267,11 @@ static struct MHD_Response *response_of_file(const struct serve_content *content
 
     if (range.len == 0)
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    if (!bundle_reader_open_blob(content->reader, content->blob, &fd, &offset, err))
+    if (!bundle_reader_open_range(content->reader, content->blob, range.start, range.len, &fd,
+                                  &offset, err))
         return NULL;
-    answer = MHD_create_response_from_fd_at_offset64(range.len, fd, offset + range.start);
+    answer = fd < 0 ? response_of_part(exchange, content, range)
+                    : MHD_create_response_from_fd_at_offset64(range.len, fd, offset);
     if (!answer) {
         (void)mir_fail(err, MIR_E_IO, "no response from a file");
         return NULL;
@@ -253,7 +294,7 @@ static bool answer_blob(struct serve_exchange *exchange, const struct serve_cont
     range = range_of(exchange, content);
     if (range.kind == SERVE_RANGE_UNSATISFIABLE)
         return answer_no_such_range(exchange, content);
-    answer = response_of_file(content, range, &err);
+    answer = response_of_range(exchange, content, range, &err);
     if (!answer)
         return answer_unreadable(exchange, content, &err);
     if (range.kind == SERVE_RANGE_PART) {

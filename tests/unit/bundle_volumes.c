@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "bundle/bundle.h"
 #include "bundle/volumes_priv.h"
@@ -405,6 +406,438 @@ static void a_set_is_opened_again_as_it_is(void **state)
     bundle_volumes_free(again);
 }
 
+/* ---- the reader ---- */
+
+static void note_problem(void *ctx, const char *text)
+{
+    (void)snprintf(ctx, 2048, "%s", text);
+}
+
+#define SIZE (96u * KIB) /* of each volume in these tests */
+
+struct set {
+    struct place *place;
+    size_t count;
+    uint64_t bytes;
+    struct bundle_reader *whole; /* the same bundle in one file */
+};
+
+static void write_set(struct set *set, struct place *place)
+{
+    struct mir_error err = MIR_ERROR_INIT;
+    auto_free char *whole = mir_format("%s/whole", place->dir);
+    struct bundle_plan *plan;
+    auto_bundler bundler;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    set->place = place;
+    set->bytes = bundle_plan_bytes(plan);
+    set->count = (size_t)bundle_volumes_needed(set->bytes, SIZE);
+    bundle_plan_free(plan);
+    must(bundler_copy(&bundler, place->target, BUNDLE_FORM_TAR, &err, .volume_bytes = SIZE), &err);
+    must(bundler_copy(&bundler, whole, BUNDLE_FORM_TAR, &err, 0), &err);
+    must(bundle_reader_open(whole, BUNDLE_FORM_TAR, &set->whole, &err), &err);
+}
+
+static void set_release(struct set *set)
+{
+    bundle_reader_close(set->whole);
+}
+#define auto_set __attribute__((cleanup(set_release))) struct set
+
+static char *volume(const struct set *set, size_t number)
+{
+    return bundle_volume_name(set->place->target, number, "");
+}
+
+static void assert_opens(const char *path)
+{
+    struct bundle_verify_sink sink = {.problem = NULL};
+    struct bundle_verify_totals totals;
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_reader *reader;
+
+    must(bundle_reader_open(path, BUNDLE_FORM_TAR, &reader, &err), &err);
+    must(bundle_verify(reader, 2, &sink, &totals, &err), &err);
+    assert_int_equal(totals.problems, 0);
+    assert_int_equal(totals.images, 2);
+    bundle_reader_close(reader);
+}
+
+/* Opening fails with these words, in which "%" followed by three digits is a volume's name. */
+static void assert_refused(const struct set *set, const char *label, enum mir_code code,
+                           const char *words)
+{
+    auto_buf expected;
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_reader *reader;
+
+    mir_buf_init(&expected, 4096);
+    for (const char *c = words; *c; c++)
+        if (*c == '%')
+            mir_buf_printf(&expected, "%s.", set->place->target);
+        else
+            mir_buf_char(&expected, *c);
+    if (bundle_reader_open(set->place->target, BUNDLE_FORM_TAR, &reader, &err))
+        fail_msg("%s: was taken", label);
+    if (err.code != code || !strstr(err.text, expected.ptr))
+        fail_msg("%s: code %d, \"%s\", not \"%s\"", label, err.code, err.text, expected.ptr);
+}
+
+static void swap_files(const char *a, const char *b)
+{
+    auto_free char *between = mir_format("%s.between", a);
+
+    assert_int_equal(rename(a, between), 0);
+    assert_int_equal(rename(b, a), 0);
+    assert_int_equal(rename(between, b), 0);
+}
+
+static void a_set_is_read_as_the_whole(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_reader *reader;
+    auto_free char *first = NULL;
+    auto_bundler bundler;
+
+    write_set(&set, place);
+    bundler_init(&bundler, place->layout);
+    must(bundle_reader_open(place->target, BUNDLE_FORM_TAR, &reader, &err), &err);
+    for (size_t i = 0; i < bundler.blob_count; i++) {
+        const struct bundle_blob *blob = bundle_reader_find(reader, &bundler.blobs[i].digest);
+        auto_free char *bytes = NULL;
+        size_t len;
+
+        assert_non_null(blob);
+        must(bundle_reader_load(reader, &blob->digest, 1u << 20, &bytes, &len, &err), &err);
+        assert_int_equal(len, bundler.blobs[i].size);
+    }
+    bundle_reader_close(reader);
+    assert_opens(place->target);
+    first = volume(&set, 1);
+    assert_opens(first);
+}
+
+static void a_file_goes_before_volumes_of_its_name(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *second = NULL;
+    auto_free char *whole = mir_format("%s/whole", place->dir);
+
+    write_set(&set, place);
+    second = volume(&set, 2);
+    scratch_write(second, mir_span_of("not looked at"));
+    assert_int_equal(rename(whole, place->target), 0);
+    assert_opens(place->target);
+}
+
+static void a_part_of_a_blob_is_handed_out_when_it_lies_in_one_volume(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_reader *reader;
+    auto_bundler bundler;
+    size_t in_one = 0, in_more = 0;
+
+    write_set(&set, place);
+    bundler_init(&bundler, place->layout);
+    must(bundle_reader_open(place->target, BUNDLE_FORM_TAR, &reader, &err), &err);
+    for (size_t i = 0; i < bundler.blob_count; i++) {
+        const struct bundle_blob *blob = &bundler.blobs[i];
+
+        for (uint64_t at = 0; at + 512 <= blob->size; at += 512) {
+            char expected[512], got[512];
+            auto_close int fd = -1;
+            uint64_t offset;
+
+            must(bundle_reader_read(set.whole, blob, at, expected, 512, &err), &err);
+            must(bundle_reader_open_range(reader, blob, at, 512, &fd, &offset, &err), &err);
+            if (fd >= 0)
+                assert_int_equal(pread(fd, got, 512, (off_t)offset), 512);
+            else
+                must(bundle_reader_read(reader, blob, at, got, 512, &err), &err);
+            assert_memory_equal(got, expected, 512);
+            in_one += fd >= 0;
+        }
+        if (blob->size > SIZE) {
+            int fd = 7;
+            uint64_t offset;
+
+            must(bundle_reader_open_range(reader, blob, 0, blob->size, &fd, &offset, &err), &err);
+            assert_int_equal(fd, -1);
+            in_more++;
+        }
+    }
+    assert_true(in_one > 100 && in_more == 3);
+    bundle_reader_close(reader);
+}
+
+static void a_missing_volume_is_named(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *away = mir_format("%s/away", place->dir);
+
+    write_set(&set, place);
+    assert_true(set.count > 6 && set.count < 10);
+    for (size_t number = 1; number <= set.count; number++) {
+        auto_free char *name = volume(&set, number);
+        auto_free char *words = mir_format("%%%03zu is missing", number);
+
+        assert_int_equal(rename(name, away), 0);
+        assert_refused(&set, name, MIR_E_NOT_FOUND, words);
+        assert_int_equal(rename(away, name), 0);
+    }
+    assert_opens(place->target);
+    /* All but the first: no size to compare with. */
+    for (size_t number = 2; number <= set.count; number++) {
+        auto_free char *name = volume(&set, number);
+
+        assert_int_equal(unlink(name), 0);
+    }
+    assert_refused(&set, "only one", MIR_E_FORMAT, "%002 is missing, or %001 was cut short");
+}
+
+static void a_missing_end_is_named_wherever_volumes_are_cut(void **state)
+{
+    struct place *place = *state;
+    struct mir_error err = MIR_ERROR_INIT;
+    auto_bundler bundler;
+    struct bundle_plan *plan;
+    uint64_t bytes;
+
+    bundler_init(&bundler, place->layout);
+    plan = bundler_plan(&bundler, 0);
+    bytes = bundle_plan_bytes(plan);
+    bundle_plan_free(plan);
+    /* The last volume holds 512, 1024, 1536, ... bytes: half of the final zeros, all of them, ...
+     */
+    for (uint64_t rest = 512; rest <= 4096; rest += 512) {
+        struct set set = {.place = place};
+        auto_free char *words = NULL, *last = NULL;
+        uint64_t size = (bytes - rest) / 5;
+        auto_free char *base = mir_format("%s/cut%u", place->dir, (unsigned)rest);
+        struct place there = {.target = base};
+
+        size -= size % 512;
+        must(bundler_copy(&bundler, base, BUNDLE_FORM_TAR, &err, .volume_bytes = size), &err);
+        set.place = &there;
+        set.count = (size_t)bundle_volumes_needed(bytes, size);
+        last = volume(&set, set.count);
+        assert_int_equal(unlink(last), 0);
+        words = mir_format("%%%03zu is missing", set.count);
+        assert_refused(&set, base, MIR_E_NOT_FOUND, words);
+    }
+}
+
+static void volumes_of_an_odd_size_are_named(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+
+    write_set(&set, place);
+    for (size_t number = 1; number < set.count; number++) {
+        auto_free char *name = volume(&set, number);
+        auto_free char *words =
+            mir_format("%%%03zu has %u bytes, and not the %u", number, SIZE - 512, SIZE);
+        size_t len;
+        auto_free char *bytes = scratch_read(name, &len);
+
+        assert_int_equal(truncate(name, SIZE - 512), 0);
+        assert_refused(&set, name, MIR_E_FORMAT, words);
+        assert_int_equal(truncate(name, 0), 0);
+        assert_refused(&set, name, MIR_E_FORMAT, "is empty");
+        scratch_write(name, mir_span(bytes, len));
+    }
+    assert_opens(place->target);
+}
+
+static void a_last_volume_that_was_cut_is_named_with_its_size(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *last = NULL, *before = NULL, *words = NULL, *full = NULL;
+    uint64_t size;
+
+    write_set(&set, place);
+    last = volume(&set, set.count);
+    before = volume(&set, set.count - 1);
+    size = scratch_size(last);
+    words = mir_format("%%%03zu is cut short: it has %u bytes and should have at least %u",
+                       set.count, (unsigned)size - 512, (unsigned)size);
+    assert_int_equal(truncate(last, (off_t)size - 512), 0);
+    assert_refused(&set, "end", MIR_E_FORMAT, words);
+    assert_int_equal(truncate(last, 1), 0);
+    assert_refused(&set, "one byte", MIR_E_FORMAT, "is cut short: it has 1 bytes and should");
+    assert_int_equal(truncate(last, SIZE + 1), 0);
+    assert_refused(&set, "too large", MIR_E_FORMAT, "more than the 98304 of the volumes before it");
+    /* Without the last, the one before it is the last, and should be full. */
+    assert_int_equal(unlink(last), 0);
+    assert_int_equal(truncate(before, 1000), 0);
+    full = mir_format("%%%03zu is cut short: it has 1000 bytes and should have", set.count - 1);
+    assert_refused(&set, "the one before", MIR_E_FORMAT, full);
+}
+
+static void swapped_volumes_are_named(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    size_t told = 0;
+
+    write_set(&set, place);
+    for (size_t a = 1; a <= set.count; a++) {
+        for (size_t b = a + 1; b <= set.count; b++) {
+            auto_free char *name_a = volume(&set, a), *name_b = volume(&set, b);
+            auto_free char *words = mir_format("%%%03zu and %%%03zu are swapped", a, b);
+            struct mir_error err = MIR_ERROR_INIT;
+            struct bundle_reader *reader;
+
+            swap_files(name_a, name_b);
+            /* Two volumes in the middle of one blob show when the blob is hashed. */
+            if (bundle_reader_open(place->target, BUNDLE_FORM_TAR, &reader, &err)) {
+                bundle_reader_close(reader);
+            } else {
+                assert_refused(&set, words, MIR_E_FORMAT, words);
+                told++;
+            }
+            swap_files(name_a, name_b);
+        }
+    }
+    assert_true(told >= set.count * (set.count - 1) / 2 - 3);
+    assert_opens(place->target);
+}
+
+static void a_volume_of_another_bundle_is_named(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *name = NULL, *next = NULL, *words = NULL, *padded = NULL;
+
+    write_set(&set, place);
+    next = volume(&set, set.count + 1);
+    scratch_write(next, mir_span_of("of an older set"));
+    words = mir_format("%%%03zu has %u bytes, and not the %u of the other volumes", set.count,
+                       (unsigned)(set.bytes - (set.count - 1) * SIZE), SIZE);
+    assert_refused(&set, "one more", MIR_E_FORMAT, words);
+    /* When the last is full, its size tells nothing. */
+    name = volume(&set, set.count);
+    assert_int_equal(truncate(name, SIZE), 0);
+    padded = mir_format("%%%03zu does not belong to this bundle, which ends in %%%03zu",
+                        set.count + 1, set.count);
+    assert_refused(&set, "one more behind a full one", MIR_E_FORMAT, padded);
+    scratch_write(next, mir_span("\0\0\0\0", 4)); /* zeros at the end are harmless */
+    assert_opens(place->target);
+    assert_int_equal(unlink(next), 0);
+}
+
+static void a_volume_of_noise_is_named(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *noise = mir_alloc(SIZE);
+    size_t told = 0;
+
+    write_set(&set, place);
+    memset(noise, 'x', SIZE);
+    for (size_t number = 1; number < set.count; number++) {
+        auto_free char *name = volume(&set, number);
+        auto_free char *words = mir_format(
+            "%%%03zu is damaged, belongs to another bundle, or is not volume %zu", number, number);
+        size_t len;
+        auto_free char *bytes = scratch_read(name, &len);
+        struct mir_error err = MIR_ERROR_INIT;
+        struct bundle_reader *reader;
+
+        scratch_write(name, mir_span(noise, SIZE));
+        /* One in the middle of a blob shows when the blob is hashed. */
+        if (bundle_reader_open(place->target, BUNDLE_FORM_TAR, &reader, &err)) {
+            bundle_reader_close(reader);
+        } else {
+            assert_refused(&set, name, MIR_E_FORMAT, words);
+            told++;
+        }
+        scratch_write(name, mir_span(bytes, len));
+    }
+    assert_true(told + 4 >= set.count);
+}
+
+static void only_regular_files_are_volumes(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *second = NULL;
+    auto_free char *elsewhere = mir_format("%s/elsewhere", place->dir);
+
+    write_set(&set, place);
+    second = volume(&set, 2);
+    assert_int_equal(rename(second, elsewhere), 0);
+    assert_int_equal(symlink(elsewhere, second), 0);
+    assert_opens(place->target); /* DVDs are gathered with links */
+    assert_int_equal(unlink(second), 0);
+    assert_int_equal(mkfifo(second, 0600), 0);
+    assert_refused(&set, "fifo", MIR_E_FORMAT, "%002 is not a regular file");
+    assert_int_equal(unlink(second), 0);
+    assert_int_equal(mkdir(second, 0700), 0);
+    assert_refused(&set, "directory", MIR_E_FORMAT, "%002 is a directory");
+    assert_int_equal(rmdir(second), 0);
+    assert_int_equal(symlink("nowhere", second), 0);
+    assert_refused(&set, "dangling link", MIR_E_NOT_FOUND, "open %002");
+}
+
+static void sizes_that_no_file_has_are_refused(void **state)
+{
+    struct place *place = *state;
+    struct set set = {.place = place};
+
+    for (size_t number = 1; number <= 3; number++) {
+        auto_free char *name = volume(&set, number);
+
+        scratch_write(name, mir_span_of("x"));
+        if (truncate(name, INT64_MAX / 2) != 0) {
+            print_message("skipped: no files of 4 EiB in %s\n", place->dir);
+            skip();
+        }
+    }
+    assert_refused(&set, "three halves", MIR_E_LIMIT, "%003: the volumes up to here are too large");
+}
+
+static void verify_names_the_volumes_of_a_damaged_blob(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *second = NULL, *bytes = NULL;
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_verify_totals totals;
+    struct bundle_reader *reader;
+    char said[2048] = "", words[1024];
+    const char *where;
+    size_t first, last;
+    struct bundle_verify_sink sink = {.problem = note_problem, .ctx = said};
+    size_t len;
+
+    write_set(&set, place);
+    second = volume(&set, 2);
+    bytes = scratch_read(second, &len);
+    bytes[len / 2] ^= 1;
+    scratch_write(second, mir_span(bytes, len));
+    must(bundle_reader_open(place->target, BUNDLE_FORM_TAR, &reader, &err), &err);
+    must(bundle_verify(reader, 1, &sink, &totals, &err), &err);
+    assert_int_equal(totals.problems, 1);
+    (void)snprintf(words, sizeof(words), ", in %s.", place->target);
+    where = strstr(said, words);
+    assert_non_null(where);
+    first = (size_t)(where[strlen(words) + 2] - '0');
+    where = strstr(where + strlen(words), place->target);
+    last = where ? (size_t)(where[strlen(place->target) + 3] - '0') : first;
+    assert_true(first <= 2 && last >= 2 && last - first <= 2);
+    bundle_reader_close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +857,23 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_rename_that_was_interrupted_is_finished, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_set_is_opened_again_as_it_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_set_is_read_as_the_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_goes_before_volumes_of_its_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_part_of_a_blob_is_handed_out_when_it_lies_in_one_volume,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_missing_volume_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_missing_end_is_named_wherever_volumes_are_cut, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(volumes_of_an_odd_size_are_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_last_volume_that_was_cut_is_named_with_its_size, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(swapped_volumes_are_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_volume_of_noise_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_volume_of_another_bundle_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_regular_files_are_volumes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sizes_that_no_file_has_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(verify_names_the_volumes_of_a_damaged_blob, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests_name("bundle/volumes", tests, NULL, NULL);
