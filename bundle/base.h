@@ -59,4 +59,15 @@ const struct img_digest *bundle_reader_index_digest(const struct bundle_reader *
 MIR_MUST_CHECK bool bundle_reader_open_index(const char *path, struct bundle_reader **out,
                                              struct mir_error *err);
 
+/* ---- verifying ---- */
+
+/**
+ * bundle_verify(), and is what it leaves out in one of the bases? Of those, only these blobs are
+ * hashed, and count among the bytes hashed. Without bases this is bundle_verify().
+ */
+MIR_MUST_CHECK bool bundle_verify_with(const struct bundle_reader *reader,
+                                       struct bundle_reader *const *bases, size_t base_count,
+                                       unsigned jobs, const struct bundle_verify_sink *sink,
+                                       struct bundle_verify_totals *totals, struct mir_error *err);
+
 #endif

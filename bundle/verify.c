@@ -45,12 +45,22 @@ static void release_check(struct bundle_check *check)
         free(check->trouble[i]);
     free(check->trouble);
     free(check->used);
+    free(check->seen);
+    bundle_check_release_bases(check);
 }
 
 bool bundle_verify(const struct bundle_reader *reader, unsigned jobs,
                    const struct bundle_verify_sink *sink, struct bundle_verify_totals *totals,
                    struct mir_error *err)
 {
+    return bundle_verify_with(reader, NULL, 0, jobs, sink, totals, err);
+}
+
+bool bundle_verify_with(const struct bundle_reader *reader, struct bundle_reader *const *bases,
+                        size_t base_count, unsigned jobs, const struct bundle_verify_sink *sink,
+                        struct bundle_verify_totals *totals, struct mir_error *err)
+{
+    const struct bundle_base *base = bundle_reader_base(reader);
     struct bundle_verify_totals counted = {.images = reader->names.count,
                                            .blobs = reader->entry_count};
     __attribute__((cleanup(release_check))) struct bundle_check check = {
@@ -59,9 +69,12 @@ bool bundle_verify(const struct bundle_reader *reader, unsigned jobs,
         .totals = &counted,
         .trouble = mir_alloc_array(reader->entry_count, sizeof(char *)),
         .used = mir_alloc_array(reader->entry_count, sizeof(bool)),
+        .seen = mir_alloc_array(base ? base->count : 0, sizeof(bool)),
     };
 
-    if (!bundle_check_hashes(&check, jobs, err) || !bundle_check_images(&check, err))
+    if (!bundle_check_hashes(&check, jobs, err) ||
+        !bundle_check_bases(&check, bases, base_count, jobs, err) ||
+        !bundle_check_images(&check, err))
         return false;
     count_unused(&check);
     *totals = counted;

@@ -95,6 +95,8 @@ static void *work(void *ctx)
 
         if (place >= queue->check->reader->entry_count)
             break;
+        if (queue->check->wanted && !queue->check->wanted[queue->order[place]])
+            continue;
         check_entry(queue, queue->order[place], chunk);
     }
     return NULL;
@@ -126,6 +128,6 @@ bool bundle_check_hashes(struct bundle_check *check, unsigned jobs, struct mir_e
     work_with(&queue, jobs);
     if (mir_is_cancelled(check->sink->cancel))
         return mir_fail(err, MIR_E_CANCELLED, "verify %s: cancelled", reader->path);
-    check->totals->bytes = atomic_load(&queue.bytes);
+    check->totals->bytes += atomic_load(&queue.bytes);
     return true;
 }

@@ -61,12 +61,30 @@ static bool check_blob(struct walk *walk, const struct img_descriptor *descripto
     return true;
 }
 
+/* A config or layer, which a differential may leave out. */
+static void check_part(struct walk *walk, const struct img_descriptor *descriptor,
+                       const struct img_digest *parent, const char *role)
+{
+    const struct bundle_left_out *entry =
+        bundle_reader_leaves_out(walk->check->reader, &descriptor->digest);
+    auto_free char *trouble = NULL;
+
+    if (!entry) {
+        (void)check_blob(walk, descriptor, parent, role);
+        return;
+    }
+    trouble = bundle_check_left_out(walk->check, entry, descriptor->size);
+    if (trouble)
+        bundle_check_problem(walk->check, "image %s: %s: %s %s %s", walk->image, parent->text, role,
+                             descriptor->digest.text, trouble);
+}
+
 /* ---- manifests ---- */
 
 static void visit_image(struct walk *walk, const struct img_digest *digest,
                         const struct img_manifest *manifest)
 {
-    (void)check_blob(walk, &manifest->config, digest, "config");
+    check_part(walk, &manifest->config, digest, "config");
     for (size_t i = 0; i < manifest->layer_count; i++) {
         const struct img_descriptor *layer = &manifest->layers[i];
         char role[48];
@@ -75,8 +93,15 @@ static void visit_image(struct walk *walk, const struct img_digest *digest,
             !bundle_reader_find(walk->check->reader, &layer->digest))
             continue;
         (void)snprintf(role, sizeof(role), "layer %zu,", i + 1);
-        (void)check_blob(walk, layer, digest, role);
+        check_part(walk, layer, digest, role);
     }
+}
+
+/* An index may list things that are no manifests; they are not read as such. */
+static bool is_blob(const struct img_descriptor *child)
+{
+    return child->media_type[0] != '\0' && !img_type_is_index(child->media_type) &&
+           !img_type_is_manifest(child->media_type) && !img_type_is_schema1(child->media_type);
 }
 
 static void visit_index(struct walk *walk, const struct img_digest *digest,
@@ -88,7 +113,11 @@ static void visit_index(struct walk *walk, const struct img_digest *digest,
     for (size_t i = 0; i < index->child_count; i++) {
         const struct img_descriptor *child = &index->children[i];
 
-        if (keep[i] && check_blob(walk, child, digest, "manifest"))
+        if (!keep[i])
+            continue;
+        if (is_blob(child))
+            check_part(walk, child, digest, "blob");
+        else if (check_blob(walk, child, digest, "manifest"))
             visit(walk, child, depth + 1);
     }
 }

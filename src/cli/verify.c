@@ -6,27 +6,39 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "bundle/bundle.h"
+#include "bundle/base.h"
 #include "cli/cli.h"
 #include "copy/place.h"
 
 #define JOBS_MAX 64
 
 enum {
-    OPT_JOBS = 1,
+    OPT_BASE = 1,
+    OPT_JOBS,
     OPT_JSON,
 };
 
 static const struct cli_option options[] = {
+    {"base", 0, "BUNDLE",
+     "look here for what a differential leaves out, and check it too; "
+     "repeatable",
+     OPT_BASE},
     {"jobs", 'j', "N", "hash with N threads (default: one for each processor)", OPT_JOBS},
     {"json", 0, NULL, "print one JSON object", OPT_JSON},
 };
 
 struct arguments {
     const char *source;
+    const char **bases;
+    size_t base_count, base_capacity;
     uint64_t jobs;
     bool json;
 };
+
+static void arguments_release(struct arguments *args)
+{
+    free(args->bases);
+}
 
 /* ---- what is found ---- */
 
@@ -46,29 +58,55 @@ static const char *plural(size_t count)
     return count == 1 ? "" : "s";
 }
 
-static void print_totals(const char *path, const struct bundle_verify_totals *totals)
+static void print_totals(const struct arguments *args, const struct bundle_reader *reader,
+                         const struct bundle_verify_totals *totals)
 {
-    char bytes[MIR_BYTES_TEXT_MAX];
+    const struct bundle_base *base = bundle_reader_base(reader);
+    const char *path = bundle_reader_path(reader);
+    char bytes[MIR_BYTES_TEXT_MAX], left_out[MIR_BYTES_TEXT_MAX];
 
     (void)printf("%s: %zu image%s, %zu manifest%s, %zu blob%s, %s hashed", path, totals->images,
                  plural(totals->images), totals->manifests, plural(totals->manifests),
                  totals->blobs, plural(totals->blobs), mir_bytes_text(totals->bytes, bytes));
     if (totals->unused > 0)
         (void)printf(", %zu blob%s that no image uses", totals->unused, plural(totals->unused));
+    if (totals->left_out > 0)
+        (void)printf(", %zu blob%s (%s) left out", totals->left_out, plural(totals->left_out),
+                     mir_bytes_text(totals->bytes_left_out, left_out));
     if (totals->problems == 0)
         (void)printf(": sound\n");
     else
         (void)printf(": %zu problem%s\n", totals->problems, plural(totals->problems));
+    if (totals->left_out > 0 && args->base_count == 0)
+        (void)printf("%s needs its base, %s (the bundle whose index.json is %s)\n", path,
+                     base->name, base->index.text);
+    else if (totals->left_out > 0 && totals->problems == 0)
+        (void)printf("%s is whole together with the base%s given\n", path,
+                     plural(args->base_count));
 }
 
-static bool print_json(const char *source, const struct bundle_verify_totals *totals,
-                       json_t *problems, struct mir_error *err)
+/* The base of a differential; NULL for a whole bundle. The caller owns it. */
+static json_t *base_json(const struct bundle_reader *reader)
 {
-    auto_json *result = json_pack(
-        "{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:O}", "source", source, "sound",
-        totals->problems == 0, "images", (json_int_t)totals->images, "manifests",
-        (json_int_t)totals->manifests, "blobs", (json_int_t)totals->blobs, "bytes",
-        (json_int_t)totals->bytes, "unusedBlobs", (json_int_t)totals->unused, "problems", problems);
+    const struct bundle_base *base = bundle_reader_base(reader);
+
+    if (!base)
+        return NULL;
+    return json_pack("{s:s, s:s}", "name", base->name, "index", base->index.text);
+}
+
+static bool print_json(const char *source, const struct bundle_reader *reader,
+                       const struct bundle_verify_totals *totals, json_t *problems,
+                       struct mir_error *err)
+{
+    auto_json *base = base_json(reader);
+    auto_json *result =
+        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O*, s:O}", "source", source,
+                  "sound", totals->problems == 0, "images", (json_int_t)totals->images, "manifests",
+                  (json_int_t)totals->manifests, "blobs", (json_int_t)totals->blobs, "bytes",
+                  (json_int_t)totals->bytes, "unusedBlobs", (json_int_t)totals->unused,
+                  "blobsLeftOut", (json_int_t)totals->left_out, "bytesLeftOut",
+                  (json_int_t)totals->bytes_left_out, "base", base, "problems", problems);
     auto_free char *text = result ? json_dumps(result, JSON_INDENT(2)) : NULL;
 
     if (!text)
@@ -85,6 +123,10 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
     struct arguments *args = into;
 
     switch (id) {
+    case OPT_BASE:
+        mir_grow(&args->bases, args->base_count, &args->base_capacity, sizeof(*args->bases));
+        args->bases[args->base_count++] = value;
+        return true;
     case OPT_JOBS:
         return cli_number("jobs", value, 1, JOBS_MAX, &args->jobs, err);
     case OPT_JSON:
@@ -121,7 +163,8 @@ static bool parse_source(struct cli *cli, const char *source, struct copy_place 
 }
 
 static bool verify(struct cli *cli, const struct arguments *args,
-                   const struct bundle_reader *reader, struct mir_error *err)
+                   const struct bundle_reader *reader, struct bundle_reader *const *bases,
+                   struct mir_error *err)
 {
     auto_json *problems = json_array();
     struct bundle_verify_sink sink = {.problem = args->json ? note_problem : print_problem,
@@ -129,11 +172,12 @@ static bool verify(struct cli *cli, const struct arguments *args,
                                       .cancel = cli->cancel};
     struct bundle_verify_totals totals;
 
-    if (!bundle_verify(reader, (unsigned)args->jobs, &sink, &totals, err))
+    if (!bundle_verify_with(reader, bases, args->base_count, (unsigned)args->jobs, &sink, &totals,
+                            err))
         return false;
     if (!args->json)
-        print_totals(bundle_reader_path(reader), &totals);
-    else if (!print_json(args->source, &totals, problems, err))
+        print_totals(args, reader, &totals);
+    else if (!print_json(args->source, reader, &totals, problems, err))
         return false;
     if (totals.problems > 0)
         return mir_fail(err, MIR_E_DIGEST, "%s is not sound: %zu problem%s",
@@ -141,22 +185,45 @@ static bool verify(struct cli *cli, const struct arguments *args,
     return true;
 }
 
+static bool open_bundle(struct cli *cli, const char *source, struct bundle_reader **out,
+                        struct mir_error *err)
+{
+    auto_place place = {.text = NULL};
+
+    return parse_source(cli, source, &place, err) &&
+           bundle_reader_open(place.path, place.form, out, err);
+}
+
+/* The bundle and its bases. */
+static bool open_and_verify(struct cli *cli, const struct arguments *args, struct mir_error *err)
+{
+    auto_free struct bundle_reader **readers =
+        mir_alloc_array(args->base_count + 1, sizeof(struct bundle_reader *));
+    size_t opened = 0;
+    bool ok = open_bundle(cli, args->source, &readers[0], err);
+
+    opened += ok;
+    while (ok && opened < args->base_count + 1) {
+        ok = open_bundle(cli, args->bases[opened - 1], &readers[opened], err) ||
+             mir_context(err, "--base");
+        opened += ok;
+    }
+    ok = ok && verify(cli, args, readers[0], readers + 1, err);
+    while (opened > 0)
+        bundle_reader_close(readers[--opened]);
+    return ok;
+}
+
 static bool run(struct cli *cli, struct mir_error *err)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    struct arguments args = {.jobs = processors > 1 && processors <= JOBS_MAX ? processors : 2};
-    auto_place place = {.text = NULL};
-    struct bundle_reader *reader = NULL;
-    bool go, sound;
+    __attribute__((cleanup(arguments_release))) struct arguments args = {
+        .jobs = processors > 1 && processors <= JOBS_MAX ? processors : 2};
+    bool go;
 
     if (!read_arguments(cli, &args, &go, err) || !go)
         return err->code == MIR_OK;
-    if (!parse_source(cli, args.source, &place, err) ||
-        !bundle_reader_open(place.path, place.form, &reader, err))
-        return false;
-    sound = verify(cli, &args, reader, err);
-    bundle_reader_close(reader);
-    return sound;
+    return open_and_verify(cli, &args, err);
 }
 
 const struct cli_command cli_verify = {
@@ -164,7 +231,9 @@ const struct cli_command cli_verify = {
     .synopsis = "[flags] bundle:FILE|oci:DIR",
     .summary = "check that a bundle is whole and nothing in it was changed",
     .help = "Hash every blob of a bundle, read every manifest, and see that everything\n"
-            "referred to is there with the size that was promised. Each problem is one line.",
+            "referred to is there with the size that was promised. Each problem is one line.\n"
+            "What a differential leaves out need not be there: with --base it is looked for\n"
+            "in its base.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,
