@@ -65,6 +65,22 @@ static void print_manifest(const json_t *manifest, int depth)
         print_manifest(child, depth + 1);
 }
 
+static void print_bases(const json_t *survey)
+{
+    const json_t *bases = json_object_get(survey, "bases");
+    const json_t *base;
+    char bytes[MIR_BYTES_TEXT_MAX];
+    size_t i;
+
+    json_array_foreach (bases, i, base)
+        (void)printf("%s is a differential; its base is %s (the bundle whose index.json is %s)\n",
+                     text(base, "bundle"), text(base, "name"), text(base, "index"));
+    if (number(survey, "blobsLeftOut") > 0)
+        (void)printf("%llu blobs, %s, are left out\n",
+                     (unsigned long long)number(survey, "blobsLeftOut"),
+                     mir_bytes_text(number(survey, "bytesLeftOut"), bytes));
+}
+
 static void print_text(const json_t *survey)
 {
     const json_t *images = json_object_get(survey, "images");
@@ -85,6 +101,7 @@ static void print_text(const json_t *survey)
                  (unsigned long long)number(survey, "blobs"),
                  mir_bytes_text(number(survey, "bytes"), bytes),
                  mir_bytes_text(number(survey, "sharedBytes"), shared));
+    print_bases(survey);
 }
 
 static bool print_json(const json_t *survey, struct mir_error *err)

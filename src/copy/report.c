@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "copy/copy_priv.h"
+#include "copy/since.h"
 
 #define REPORT_VERSION    1
 #define MAPPING_BYTES_MAX (1u << 30)
@@ -70,8 +71,19 @@ static json_t *totals_json(const struct copy *copy)
     return object;
 }
 
+static json_t *base_json(const struct bundle_base *base)
+{
+    json_t *object = json_object();
+
+    set_text(object, "name", base->name);
+    set_text(object, "index", base->index.text);
+    return object;
+}
+
 json_t *copy_report(const struct copy *copy)
 {
+    const struct bundle_base *base = copy_since_get_base(copy->since);
+
     json_t *report = json_object();
     json_t *images = json_array();
 
@@ -80,6 +92,8 @@ json_t *copy_report(const struct copy *copy)
         (void)json_array_append_new(images, image_json(copy, i));
     (void)json_object_set_new(report, "images", images);
     (void)json_object_set_new(report, "totals", totals_json(copy));
+    if (base && base->count > 0)
+        (void)json_object_set_new(report, "base", base_json(base));
     return report;
 }
 
@@ -116,6 +130,8 @@ static json_t *blobs_json(const struct copy_manifest *manifest)
         set_text(object, "digest", blob->digest.text);
         set_text(object, "mediaType", blob->media_type);
         set_number(object, "size", blob->size);
+        if (blob->left_out)
+            (void)json_object_set_new(object, "leftOut", json_true());
         (void)json_array_append_new(list, object);
     }
     return list;
@@ -144,6 +160,23 @@ static json_t *manifest_json(const struct copy_manifest *manifest, const struct 
     return object;
 }
 
+/* The bundles among the sources that leave something out, with what has it. */
+static json_t *bases_json(const struct copy *copy)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < copy->reader_count; i++) {
+        const struct bundle_base *base = bundle_reader_base(copy->readers[i]);
+        json_t *object = base ? base_json(base) : NULL;
+
+        if (!base)
+            continue;
+        set_text(object, "bundle", bundle_reader_path(copy->readers[i]));
+        (void)json_array_append_new(list, object);
+    }
+    return list;
+}
+
 json_t *copy_survey(const struct copy *copy)
 {
     json_t *survey = json_object();
@@ -165,5 +198,8 @@ json_t *copy_survey(const struct copy *copy)
     set_number(survey, "blobs", copy->totals.blobs);
     set_number(survey, "bytes", copy->totals.bytes);
     set_number(survey, "sharedBytes", copy->totals.shared);
+    set_number(survey, "blobsLeftOut", copy->totals.blobs_left_out);
+    set_number(survey, "bytesLeftOut", copy->totals.bytes_left_out);
+    (void)json_object_set_new(survey, "bases", bases_json(copy));
     return survey;
 }

@@ -425,6 +425,11 @@ const struct bundle_base *copy_since_base(struct copy_since *since)
     return &since->base;
 }
 
+const struct bundle_base *copy_since_get_base(const struct copy_since *since)
+{
+    return since ? &since->base : NULL;
+}
+
 void copy_since_keep(struct copy_since *since, const struct img_digest *digest)
 {
     const struct bundle_left_out key = {.digest = *digest};

@@ -39,6 +39,9 @@ bool copy_since_leave_out(struct copy_since *since, struct copy_blob *blob);
  * blobs have been asked for. */
 const struct bundle_base *copy_since_base(struct copy_since *since);
 
+/** The same afterwards. */
+const struct bundle_base *copy_since_get_base(const struct copy_since *since);
+
 /** For leaving out images: this blob, which is left out, is still needed by those that stay. */
 void copy_since_keep(struct copy_since *since, const struct img_digest *digest);
 /** What was kept so far; elements as copy_since_base() has them. */

@@ -25,4 +25,8 @@ const struct serve_content *serve_store_find(const struct serve_store *store,
 const struct serve_referrers *serve_store_find_referrers(const struct serve_store *store,
                                                          const struct img_digest *subject);
 
+/** Warn of bundles that leave out what none of the others has (bases.c). */
+void serve_warn_of_bases(struct bundle_reader *const *readers, size_t reader_count,
+                         const struct mir_sink *sink);
+
 #endif

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "serve/answer_priv.h"
 #include "serve/catalog_priv.h"
+#include "serve/content_priv.h"
 #include "serve/listen_priv.h"
 
 #define THREADS          4
@@ -213,6 +214,7 @@ bool serve_start(const struct serve_options *options, struct serve_server **out,
         serve_stop(server);
         return false;
     }
+    serve_warn_of_bases(options->readers, options->reader_count, options->sink);
     *out = server;
     return true;
 }
