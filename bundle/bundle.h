@@ -68,6 +68,18 @@ void bundle_plan_free(struct bundle_plan *plan);
 /** Bytes of the whole tar. */
 uint64_t bundle_plan_bytes(const struct bundle_plan *plan);
 
+/**
+ * How large volumes are to be: a number of bytes, or of KiB, MiB, GiB, TiB, KB, MB, GB, TB ("4GiB",
+ * "4.7GB"), "dvd" (4.7 GB) or "fat32" (512 bytes under 4 GiB); rounded down to a multiple of 512.
+ * At least 64 KiB. err: MIR_E_USAGE.
+ */
+MIR_MUST_CHECK bool bundle_volume_size_parse(const char *text, uint64_t *bytes,
+                                             struct mir_error *err);
+/** How many volumes of this size the tar makes: 1 for size 0, which means one file. MIR_E_USAGE
+ * when they are more than 999. */
+MIR_MUST_CHECK bool bundle_plan_volumes(const struct bundle_plan *plan, uint64_t volume_bytes,
+                                        size_t *count, struct mir_error *err);
+
 /* ---- writing ---- */
 
 struct bundle_writer;
@@ -81,8 +93,18 @@ struct bundle_writer;
  * where a file is, are MIR_E_CONFLICT.
  * DIR: create the layout, or add to the one that is there: its other images stay, names given here
  * are replaced at commit. Blobs appear under their final name only when finished.
+ *
+ * What an earlier run with this path left is gone on with, whether it was suspended or killed. TAR:
+ * beside PATH.partial a small text file PATH.journal says how far each blob has come; with another
+ * plan than before, what is there is moved to where the new plan wants it, blob by blob, when
+ * bundle_writer_reached() asks for it. DIR: blobs/ALGO/.HEX.partial is a blob as far as it has
+ * come. None of that is trusted: after a power loss, or in a file of another's making, bytes may be
+ * wrong or missing. What is trusted is a blob of more than 1 MiB under its final name in a
+ * directory, if it has the right size: it was synced before it got that name. (Smaller ones are
+ * hashed at begin.)
+ *
  * plan is borrowed until the writer is gone. err: MIR_E_CONFLICT if PATH.partial is locked by
- * another process.
+ * another process. When it fails, what an earlier run left stays.
  */
 MIR_MUST_CHECK bool bundle_writer_begin(const char *path, enum bundle_form form,
                                         const struct bundle_plan *plan, uint64_t volume_bytes,
@@ -117,13 +139,14 @@ MIR_MUST_CHECK bool bundle_writer_finish(struct bundle_writer *writer, size_t bl
 /**
  * Leave out images that could not be completed: keep_image and keep_blob have the plan's lengths
  * and orders (images in the order given to bundle_plan_new). What is kept moves together in place,
- * in the same order; no second copy. Called at most once, when no thread writes, before commit.
+ * in the same order; no second copy. What is not kept is saved for the next run, as far as there is
+ * room. Called at most once, when no thread writes, before commit.
  */
 MIR_MUST_CHECK bool bundle_writer_drop(struct bundle_writer *writer, const bool *keep_image,
                                        const bool *keep_blob, struct mir_error *err);
 
-/** Sync, rename into place, sync the directory. Frees the writer, also on failure. Every blob kept
- * must be finished (asserted). */
+/** Sync, rename into place, sync the directory. Frees the writer, also on failure, when all is kept
+ * for the next run. Every blob kept must be finished (asserted). */
 MIR_MUST_CHECK bool bundle_writer_commit(struct bundle_writer *writer, struct mir_error *err);
 /** Stop, and keep what was brought for the next run with the same path, which finds it reached. If
  * nothing was brought, the same as abort. Frees the writer; NULL is fine. */

@@ -2,15 +2,20 @@
  * Taking images out of a tar that is being written, without a second copy: what stays moves towards
  * the start of the same file. Called by writer.c when some images could not be completed.
  *
- * Invariant: nothing moves up. Dropping takes entries away and makes index.json and mirror-base.json
- * no longer, so the new place of every blob is at or below its old one; going through the blobs in
- * the order of the file, no byte is overwritten before it was moved.
+ * Invariant: nothing moves up. Dropping takes entries away and makes index.json and
+ * mirror-base.json no longer, so the new place of every blob is at or below its old one; going
+ * through the blobs in the order of the file, no byte is overwritten before it was moved. The
+ * journal says where each blob is meanwhile, so that a run that is killed here loses one blob and
+ * not all.
  */
 #include "bundle/writer_priv.h"
 
 #include <assert.h>
 
 #include "base/mem.h"
+#include "bundle/journal_priv.h"
+#include "bundle/leftover_priv.h"
+#include "bundle/previous_priv.h"
 #include "bundle/tar_priv.h"
 #include "bundle/volumes_priv.h"
 
@@ -70,6 +75,8 @@ static bool move_blobs(const struct bundle_writer *writer, const struct bundle_p
             continue;
         if (!move_down(writer->volumes, plan->blob_offsets[from], kept->blob_offsets[to],
                        kept->blobs[to].size, chunk, err) ||
+            !bundle_journal_move(writer->journal, from, kept->blob_offsets[to],
+                                 kept->blobs[to].size, err) ||
             !bundle_tar_write_blob_header(writer->volumes, kept, to, err) ||
             !bundle_tar_write_blob_padding(writer->volumes, kept, to, err))
             return false;
@@ -92,6 +99,34 @@ static bool rewrite(const struct bundle_writer *writer, const struct bundle_plan
     return bundle_volumes_cut(writer->volumes, kept->bytes, err);
 }
 
+/* What is not kept is saved where it is not in the way, if there is room. */
+static void save_dropped(struct bundle_writer *writer)
+{
+    struct mir_error ignored = MIR_ERROR_INIT; /* what is not saved is fetched again, some day */
+    bool saved;
+
+    for (size_t i = 0; i < writer->plan->blob_count; i++)
+        if (!writer->kept_blobs[i])
+            bundle_tar_gather(writer, i);
+    bundle_previous_remove_leftovers(writer); /* all that was asked for is taken */
+    saved = bundle_leftover_save(writer, &ignored);
+    (void)saved;
+}
+
+/* From here on blobs are where their lines say, and those that are not kept are nowhere. */
+static bool begin_moving(struct bundle_writer *writer, struct mir_error *err)
+{
+    for (size_t i = 0; i < writer->plan->blob_count; i++) {
+        if (writer->kept_blobs[i] || writer->reached[i] == 0)
+            continue;
+        writer->reached[i] = 0;
+        if (!bundle_journal_note(writer->journal, i, 0, err))
+            return false;
+    }
+    return bundle_journal_enter(writer->journal, BUNDLE_JOURNAL_MOVING, writer->volumes->bytes,
+                                err);
+}
+
 bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err)
 {
     auto_free struct bundle_image *images = NULL;
@@ -106,7 +141,8 @@ bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err)
     if (!bundle_plan_new_since(images, image_count, blobs, blob_count, &base, writer->plan->epoch,
                                &kept, err))
         return mir_context(err, "leave out images of %s", writer->path);
-    if (!rewrite(writer, kept, err))
+    save_dropped(writer);
+    if (!begin_moving(writer, err) || !rewrite(writer, kept, err))
         return mir_context(err, "leave out images of %s", writer->path);
     return true;
 }

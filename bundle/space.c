@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -73,10 +74,6 @@ static bool failed(int fd, const char *path, uint64_t bytes, int number, struct 
     switch (number) {
     case ENOSPC:
     case EDQUOT:
-        /* What was claimed in vain would be counted as used. Failing to give it back changes only
-         * the figure in the message. */
-        if (ftruncate(fd, 0) != 0)
-            errno = number;
         return no_room(fd, path, bytes, number, err);
     case EFBIG:
         return too_large(path, bytes, err);
@@ -86,21 +83,68 @@ static bool failed(int fd, const char *path, uint64_t bytes, int number, struct 
     }
 }
 
-bool bundle_space_claim(int fd, const char *path, uint64_t bytes, struct mir_error *err)
+/* Reserve blocks; true also where the file system cannot. *number is why it failed. */
+static bool reserve(int fd, int mode, uint64_t bytes, bool *reserved, int *number)
 {
     int status;
 
-    if (!bundle_space_check(fd, path, bytes, err))
-        return false;
     do
-        status = bytes > 0 ? fallocate(fd, 0, 0, (off_t)bytes) : 0;
+        status = bytes > 0 ? fallocate(fd, mode, 0, (off_t)bytes) : 0;
     while (status != 0 && errno == EINTR);
-    if (status == 0)
-        return true;
-    if (errno != EOPNOTSUPP && errno != ENOSYS)
-        return failed(fd, path, bytes, errno, err);
-    /* The file system cannot reserve. The check above has to do; the file is left sparse. */
-    if (ftruncate(fd, (off_t)bytes) != 0)
+    *number = errno;
+    *reserved = status == 0;
+    return *reserved || *number == EOPNOTSUPP || *number == ENOSYS;
+}
+
+/* Blocks the file has already need not be there again. */
+static bool check_beyond(int fd, const char *path, uint64_t bytes, uint64_t *size,
+                         struct mir_error *err)
+{
+    struct stat info;
+    uint64_t held;
+
+    if (fstat(fd, &info) != 0)
+        return mir_fail_errno(err, "%s: claim %" PRIu64 " bytes", path, bytes);
+    held = (uint64_t)info.st_blocks * 512;
+    *size = (uint64_t)info.st_size;
+    return bundle_space_check(fd, path, held < bytes ? bytes - held : 0, err);
+}
+
+/* What was claimed in vain would be counted as used, in the message and by others. What was in the
+ * file stays. */
+static bool give_back(int fd, uint64_t size)
+{
+    return ftruncate(fd, (off_t)size) == 0;
+}
+
+bool bundle_space_claim(int fd, const char *path, uint64_t bytes, struct mir_error *err)
+{
+    uint64_t before;
+    bool reserved;
+    int number;
+
+    if (!check_beyond(fd, path, bytes, &before, err))
+        return false;
+    if (!reserve(fd, 0, bytes, &reserved, &number)) {
+        (void)give_back(fd, before); /* failing changes only the figure in the message */
+        return failed(fd, path, bytes, number, err);
+    }
+    /* A file system that cannot reserve leaves it sparse; the check above has to do. */
+    if ((!reserved || before > bytes) && ftruncate(fd, (off_t)bytes) != 0)
         return failed(fd, path, bytes, errno, err);
     return true;
+}
+
+bool bundle_space_reserve(int fd, const char *path, uint64_t bytes, struct mir_error *err)
+{
+    uint64_t before;
+    bool reserved;
+    int number;
+
+    if (!check_beyond(fd, path, bytes, &before, err))
+        return false;
+    if (reserve(fd, FALLOC_FL_KEEP_SIZE, bytes, &reserved, &number))
+        return true;
+    (void)give_back(fd, before); /* as above */
+    return failed(fd, path, bytes, number, err);
 }

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "bundle/journal_priv.h"
+#include "bundle/leftover_priv.h"
 #include "bundle/volumes_priv.h"
 #include "bundle/writer_priv.h"
 
@@ -22,6 +24,9 @@ static void free_writer(struct bundle_writer *writer)
     free(writer->kept_blobs);
     free(writer->kept_left_out);
     bundle_volumes_free(writer->volumes);
+    bundle_journal_close(writer->journal);
+    for (size_t i = 0; i < BUNDLE_LEFTOVER_KINDS; i++)
+        bundle_leftover_close(writer->leftovers[i]);
     if (writer->dir >= 0)
         (void)close(writer->dir);
     free(writer);
@@ -65,7 +70,7 @@ bool bundle_writer_begin(const char *path, enum bundle_form form, const struct b
     writer->states = mir_alloc_array(plan->blob_count, sizeof(*writer->states));
     writer->reached = mir_alloc_array(plan->blob_count, sizeof(*writer->reached));
     if (!begin(writer, err)) {
-        bundle_writer_abort(writer);
+        bundle_writer_suspend(writer); /* what an earlier run brought is not lost with this one */
         return false;
     }
     *out = writer;
@@ -83,7 +88,11 @@ bool bundle_writer_has(const struct bundle_writer *writer, size_t blob)
 uint64_t bundle_writer_reached(struct bundle_writer *writer, size_t blob)
 {
     assert(blob < writer->plan->blob_count);
-    return bundle_writer_has(writer, blob) ? writer->plan->blobs[blob].size : writer->reached[blob];
+    if (bundle_writer_has(writer, blob))
+        return writer->plan->blobs[blob].size;
+    if (writer->form == BUNDLE_FORM_TAR)
+        bundle_tar_gather(writer, blob);
+    return writer->reached[blob];
 }
 
 bool bundle_writer_read(struct bundle_writer *writer, size_t blob, uint64_t offset, void *data,
@@ -104,7 +113,14 @@ bool bundle_writer_read(struct bundle_writer *writer, size_t blob, uint64_t offs
 void bundle_writer_reset(struct bundle_writer *writer, size_t blob)
 {
     assert(blob < writer->plan->blob_count && !bundle_writer_has(writer, blob));
-    writer->reached[blob] = 0;
+    switch (writer->form) {
+    case BUNDLE_FORM_TAR:
+        bundle_tar_reset(writer, blob);
+        break;
+    case BUNDLE_FORM_DIR:
+        bundle_dir_reset(writer, blob);
+        break;
+    }
 }
 
 /* Bytes beyond its size would land in the next file. */
@@ -201,7 +217,7 @@ bool bundle_writer_commit(struct bundle_writer *writer, struct mir_error *err)
         break;
     }
     if (!committed) {
-        bundle_writer_abort(writer);
+        bundle_writer_suspend(writer);
         return false;
     }
     free_writer(writer);
@@ -210,7 +226,17 @@ bool bundle_writer_commit(struct bundle_writer *writer, struct mir_error *err)
 
 void bundle_writer_suspend(struct bundle_writer *writer)
 {
-    bundle_writer_abort(writer);
+    if (!writer)
+        return;
+    switch (writer->form) {
+    case BUNDLE_FORM_TAR:
+        bundle_tar_suspend(writer);
+        break;
+    case BUNDLE_FORM_DIR:
+        bundle_dir_suspend(writer);
+        break;
+    }
+    free_writer(writer);
 }
 
 void bundle_writer_abort(struct bundle_writer *writer)

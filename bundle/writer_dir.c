@@ -132,20 +132,6 @@ static bool make_directory(const struct bundle_writer *writer, const char *name,
     return true;
 }
 
-static void remove_partials(const struct bundle_writer *writer, const char *name)
-{
-    auto_close int fd = openat(writer->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-
-    if (!stream)
-        return;
-    (void)mir_steal_fd(&fd); /* closed with the stream */
-    for (const struct dirent *entry = readdir(stream); entry; entry = readdir(stream))
-        if (entry->d_name[0] == '.' && mir_ends_with(entry->d_name, PARTIAL_SUFFIX))
-            (void)unlinkat(dirfd(stream), entry->d_name, 0); /* left by a killed run; no harm */
-    (void)closedir(stream);
-}
-
 static bool make_blob_dirs(struct bundle_writer *writer, struct mir_error *err)
 {
     bool needed[ALGO_DIRS] = {true, false};
@@ -155,11 +141,9 @@ static bool make_blob_dirs(struct bundle_writer *writer, struct mir_error *err)
             needed[1] = true;
     if (!make_directory(writer, "blobs", &writer->made_blobs, err))
         return false;
-    for (size_t i = 0; i < ALGO_DIRS; i++) {
+    for (size_t i = 0; i < ALGO_DIRS; i++)
         if (needed[i] && !make_directory(writer, algo_dirs[i], &writer->made_algo[i], err))
             return false;
-        remove_partials(writer, algo_dirs[i]);
-    }
     return true;
 }
 
@@ -190,6 +174,20 @@ static bool is_present(const struct bundle_writer *writer, const struct bundle_b
     return blob->size > PRESENT_HASH_MAX || has_right_digest(fd, blob);
 }
 
+/* How much of an absent blob an earlier run left. */
+static uint64_t find_partial(const struct bundle_writer *writer, const struct bundle_blob *blob)
+{
+    char path[BUNDLE_PATH_MAX];
+    struct stat info;
+
+    if (fstatat(writer->dir, partial_path(&blob->digest, path), &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return 0;
+    if (S_ISREG(info.st_mode) && (uint64_t)info.st_size <= blob->size)
+        return (uint64_t)info.st_size;
+    (void)unlinkat(writer->dir, path, 0); /* what cannot be removed is in the way later */
+    return 0;
+}
+
 static bool check_blobs(struct bundle_writer *writer, struct mir_error *err)
 {
     const struct bundle_plan *plan = writer->plan;
@@ -198,10 +196,12 @@ static bool check_blobs(struct bundle_writer *writer, struct mir_error *err)
     writer->fds = mir_alloc_array(plan->blob_count, sizeof(*writer->fds));
     for (size_t i = 0; i < plan->blob_count; i++) {
         writer->fds[i] = -1;
-        if (is_present(writer, &plan->blobs[i]))
+        if (is_present(writer, &plan->blobs[i])) {
             atomic_store(&writer->states[i], BUNDLE_BLOB_PRESENT);
-        else
-            missing += plan->blobs[i].size; /* their sum fits a file, says the plan */
+            continue;
+        }
+        writer->reached[i] = find_partial(writer, &plan->blobs[i]);
+        missing += plan->blobs[i].size - writer->reached[i]; /* their sum fits a file */
     }
     return bundle_space_check(writer->dir, writer->path, missing, err);
 }
@@ -214,18 +214,27 @@ bool bundle_dir_begin(struct bundle_writer *writer, struct mir_error *err)
 
 /* ---- blobs ---- */
 
+/* Open what there is of a blob, cut to what is reached, with room for the rest. */
 static bool open_blob(struct bundle_writer *writer, size_t blob, struct mir_error *err)
 {
     const struct bundle_blob *target = &writer->plan->blobs[blob];
     char path[BUNDLE_PATH_MAX];
+    struct stat info;
+    int fd;
 
     if (writer->fds[blob] >= 0)
         return true;
-    writer->fds[blob] = openat(writer->dir, partial_path(&target->digest, path),
-                               O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (writer->fds[blob] < 0)
+    fd = openat(writer->dir, partial_path(&target->digest, path),
+                O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (fd < 0)
         return mir_fail_errno(err, "create %s/%s", writer->path, path);
-    return bundle_space_claim(writer->fds[blob], writer->path, target->size, err);
+    writer->fds[blob] = fd;
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+        return mir_fail(err, MIR_E_IO, "%s/%s is in the way: it is not a regular file",
+                        writer->path, path);
+    if (ftruncate(fd, (off_t)writer->reached[blob]) != 0)
+        return mir_fail_errno(err, "cut %s/%s", writer->path, path);
+    return bundle_space_reserve(fd, writer->path, target->size, err);
 }
 
 bool bundle_dir_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
@@ -254,6 +263,17 @@ bool bundle_dir_read(struct bundle_writer *writer, size_t blob, uint64_t offset,
     return true;
 }
 
+void bundle_dir_reset(struct bundle_writer *writer, size_t blob)
+{
+    char path[BUNDLE_PATH_MAX];
+
+    writer->reached[blob] = 0;
+    if (writer->fds[blob] >= 0)
+        (void)close(mir_steal_fd(&writer->fds[blob]));
+    /* Begun again it is cut, if it cannot be removed. */
+    (void)unlinkat(writer->dir, partial_path(&writer->plan->blobs[blob].digest, path), 0);
+}
+
 bool bundle_dir_finish(struct bundle_writer *writer, size_t blob, struct mir_error *err)
 {
     const struct img_digest *digest = &writer->plan->blobs[blob].digest;
@@ -274,27 +294,47 @@ bool bundle_dir_finish(struct bundle_writer *writer, size_t blob, struct mir_err
     return true;
 }
 
-/* Undo a blob that this run brought, or began to. */
+/* Undo a blob that this run brought, and what there is of one that is absent. */
 static void remove_blob(struct bundle_writer *writer, size_t blob)
 {
-    const struct img_digest *digest = &writer->plan->blobs[blob].digest;
     char path[BUNDLE_PATH_MAX];
 
-    if (writer->fds[blob] >= 0) {
-        (void)close(mir_steal_fd(&writer->fds[blob]));
-        (void)unlinkat(writer->dir, partial_path(digest, path), 0);
-    }
-    if (atomic_load(&writer->states[blob]) == BUNDLE_BLOB_FINISHED) {
-        (void)unlinkat(writer->dir, bundle_blob_path(digest, path), 0);
+    switch ((enum bundle_blob_state)atomic_load(&writer->states[blob])) {
+    case BUNDLE_BLOB_PRESENT:
+        break;
+    case BUNDLE_BLOB_FINISHED:
+        (void)unlinkat(writer->dir, bundle_blob_path(&writer->plan->blobs[blob].digest, path), 0);
         atomic_store(&writer->states[blob], BUNDLE_BLOB_ABSENT);
+        break;
+    case BUNDLE_BLOB_ABSENT:
+        bundle_dir_reset(writer, blob);
+        break;
     }
+}
+
+/* Take the name from a blob that this run brought: no image has it, and the next run may want it.
+ */
+static void put_back(struct bundle_writer *writer, size_t blob)
+{
+    const struct img_digest *digest = &writer->plan->blobs[blob].digest;
+    char partial[BUNDLE_PATH_MAX], path[BUNDLE_PATH_MAX];
+
+    if (atomic_load(&writer->states[blob]) != BUNDLE_BLOB_FINISHED) {
+        if (writer->reached[blob] == 0)
+            remove_blob(writer, blob);
+        return;
+    }
+    if (renameat(writer->dir, bundle_blob_path(digest, path), writer->dir,
+                 partial_path(digest, partial)) != 0)
+        (void)unlinkat(writer->dir, path, 0); /* if it stays, it is one too many: no harm */
+    atomic_store(&writer->states[blob], BUNDLE_BLOB_ABSENT);
 }
 
 void bundle_dir_drop(struct bundle_writer *writer)
 {
     for (size_t i = 0; i < writer->plan->blob_count; i++)
         if (!writer->kept_blobs[i])
-            remove_blob(writer, i);
+            put_back(writer, i);
 }
 
 /* ---- the end ---- */
@@ -339,12 +379,48 @@ static bool write_index(struct bundle_writer *writer, struct mir_error *err)
     return mir_file_write(path, mir_span(merged, merged_len), 0644, err);
 }
 
+/* Everything that was asked for is there: what other runs left of other blobs goes. */
+static void remove_partials(const struct bundle_writer *writer, const char *name)
+{
+    auto_close int fd = openat(writer->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!stream)
+        return;
+    (void)mir_steal_fd(&fd); /* closed with the stream */
+    for (const struct dirent *entry = readdir(stream); entry; entry = readdir(stream))
+        if (entry->d_name[0] == '.' && mir_ends_with(entry->d_name, PARTIAL_SUFFIX))
+            (void)unlinkat(dirfd(stream), entry->d_name, 0); /* if it stays, no harm */
+    (void)closedir(stream);
+}
+
 bool bundle_dir_commit(struct bundle_writer *writer, struct mir_error *err)
 {
     for (size_t i = 0; i < ALGO_DIRS; i++)
         if (!sync_directory(writer, algo_dirs[i], err))
             return false;
-    return sync_directory(writer, "blobs", err) && write_index(writer, err);
+    if (!sync_directory(writer, "blobs", err) || !write_index(writer, err))
+        return false;
+    for (size_t i = 0; i < ALGO_DIRS && !writer->kept_blobs; i++)
+        remove_partials(writer, algo_dirs[i]);
+    return true;
+}
+
+static bool has_brought(const struct bundle_writer *writer)
+{
+    for (size_t i = 0; writer->fds && i < writer->plan->blob_count; i++)
+        if (writer->reached[i] > 0 || atomic_load(&writer->states[i]) == BUNDLE_BLOB_FINISHED)
+            return true;
+    return false;
+}
+
+void bundle_dir_suspend(struct bundle_writer *writer)
+{
+    if (!has_brought(writer))
+        bundle_dir_abort(writer);
+    for (size_t i = 0; writer->fds && i < writer->plan->blob_count; i++)
+        if (writer->fds[i] >= 0)
+            (void)close(mir_steal_fd(&writer->fds[i]));
 }
 
 void bundle_dir_abort(struct bundle_writer *writer)

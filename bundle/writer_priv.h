@@ -2,7 +2,8 @@
  * The two forms of a writer, and what they share. Private to bundle/. writer.c is the public side
  * and dispatches; writer_tar.c and writer_dir.c do the work.
  *
- * Threads: as in bundle.h; the state of a blob is atomic, all else is set at begin.
+ * Threads: as in bundle.h; the state of a blob is atomic, reached is touched by whoever has the
+ * blob, all else is set at begin.
  */
 #ifndef BUNDLE_WRITER_PRIV_H
 #define BUNDLE_WRITER_PRIV_H
@@ -12,6 +13,8 @@
 #include "bundle/bundle.h"
 #include "bundle/plan_priv.h"
 
+struct bundle_journal;
+struct bundle_leftover;
 struct bundle_volumes;
 
 enum bundle_blob_state {
@@ -30,8 +33,10 @@ struct bundle_writer {
     bool *kept_left_out;            /* of the plan's base; NULL: all */
 
     /* BUNDLE_FORM_TAR */
-    uint64_t volume_bytes;          /* 0: one file */
-    struct bundle_volumes *volumes; /* PATH.partial, locked; NULL until it is ours */
+    uint64_t volume_bytes;                /* 0: one file */
+    struct bundle_volumes *volumes;       /* PATH.partial, locked; NULL until it is ours */
+    struct bundle_journal *journal;       /* PATH.journal; NULL until it is ours */
+    struct bundle_leftover *leftovers[2]; /* of each enum bundle_leftover_kind, NULL for none */
 
     /* BUNDLE_FORM_DIR */
     int dir;           /* the layout's directory, locked */
@@ -44,11 +49,16 @@ struct bundle_writer {
 };
 
 MIR_MUST_CHECK bool bundle_tar_begin(struct bundle_writer *writer, struct mir_error *err);
+/** See what leftovers hold of a blob. */
+void bundle_tar_gather(struct bundle_writer *writer, size_t blob);
+/** Nothing of a blob is there. */
+void bundle_tar_reset(struct bundle_writer *writer, size_t blob);
 MIR_MUST_CHECK bool bundle_tar_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
                                      struct mir_span bytes, struct mir_error *err);
 MIR_MUST_CHECK bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err);
 MIR_MUST_CHECK bool bundle_tar_commit(struct bundle_writer *writer, struct mir_error *err);
-/** Also after a commit that failed. */
+/** Also after a begin or commit that failed. */
+void bundle_tar_suspend(struct bundle_writer *writer);
 void bundle_tar_abort(struct bundle_writer *writer);
 
 MIR_MUST_CHECK bool bundle_dir_begin(struct bundle_writer *writer, struct mir_error *err);
@@ -58,9 +68,13 @@ MIR_MUST_CHECK bool bundle_dir_read(struct bundle_writer *writer, size_t blob, u
                                     void *data, size_t len, struct mir_error *err);
 MIR_MUST_CHECK bool bundle_dir_finish(struct bundle_writer *writer, size_t blob,
                                       struct mir_error *err);
-/** Remove what was brought and is not kept. */
+/** Nothing of a blob is there. */
+void bundle_dir_reset(struct bundle_writer *writer, size_t blob);
+/** What was brought and is not kept becomes something to go on with. */
 void bundle_dir_drop(struct bundle_writer *writer);
 MIR_MUST_CHECK bool bundle_dir_commit(struct bundle_writer *writer, struct mir_error *err);
+/** Also after a begin or commit that failed. */
+void bundle_dir_suspend(struct bundle_writer *writer);
 void bundle_dir_abort(struct bundle_writer *writer);
 
 /* ---- shared between files ---- */
@@ -85,8 +99,12 @@ MIR_MUST_CHECK bool bundle_tar_write_front(const struct bundle_volumes *set,
 /** Is there room for this many bytes on the file system of fd? MIR_E_SPACE names both figures. */
 MIR_MUST_CHECK bool bundle_space_check(int fd, const char *path, uint64_t bytes,
                                        struct mir_error *err);
-/** Make fd's file this long, with its blocks reserved where the file system can do that. */
+/** Make fd's file this long, with its blocks reserved where the file system can do that. What is in
+ * it stays, up to there. */
 MIR_MUST_CHECK bool bundle_space_claim(int fd, const char *path, uint64_t bytes,
                                        struct mir_error *err);
+/** Reserve the blocks alone, where the file system can do that; the file's size stays. */
+MIR_MUST_CHECK bool bundle_space_reserve(int fd, const char *path, uint64_t bytes,
+                                         struct mir_error *err);
 
 #endif

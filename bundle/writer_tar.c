@@ -12,13 +12,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "bundle/base_priv.h"
+#include "bundle/journal_priv.h"
 #include "bundle/layout_priv.h"
+#include "bundle/leftover_priv.h"
+#include "bundle/previous_priv.h"
 #include "bundle/tar_priv.h"
 #include "bundle/volumes_priv.h"
 
-/* ---- the .partial file ---- */
+/* What is reached is noted each time a multiple of this is crossed, and at the end of a blob. Less
+ * would cost more than it can save; what a kill loses is at most this much of each blob at hand. */
+#define NOTE_STEP (128u << 10)
+
+/* ---- what may be written where ---- */
 
 static bool check_target(const char *path, struct mir_error *err)
 {
@@ -74,20 +82,6 @@ static bool check_count(const struct bundle_writer *writer, struct mir_error *er
                    writer->path, bytes, writer->volume_bytes, needed, BUNDLE_VOLUMES_MAX);
     return mir_hint(err, "take volumes of at least %" PRIu64 " bytes",
                     least - least % BUNDLE_VOLUME_UNIT);
-}
-
-static bool open_partial(struct bundle_writer *writer, struct mir_error *err)
-{
-    struct bundle_volumes *set = bundle_volumes_new(writer->path, BUNDLE_PARTIAL_SUFFIX,
-                                                    writer->volume_bytes, writer->plan->bytes);
-
-    writer->volumes = set;
-    if (!bundle_volumes_lock(set, err))
-        return false;
-    /* What a killed run left is replaced. */
-    if (set->volume_bytes > 0)
-        bundle_volumes_remove_above(set->base, set->suffix, set->count);
-    return bundle_volumes_create(set, err) && bundle_volumes_empty(set, err);
 }
 
 /* ---- everything but blobs ---- */
@@ -150,40 +144,147 @@ bool bundle_tar_write_blob_padding(const struct bundle_volumes *set, const struc
     return write_padding(set, plan->blob_offsets[blob] + plan->blobs[blob].size, err);
 }
 
-/* Padding and the end of the archive are zeros, which a claimed file has. */
-static bool write_frame(const struct bundle_volumes *set, const struct bundle_plan *plan,
+/* Everything but blobs, again: what is there need not be what we wrote. */
+static bool write_zeros(const struct bundle_volumes *set, const struct bundle_plan *plan,
                         struct mir_error *err)
+{
+    static const char zeros[BUNDLE_TAR_END];
+
+    for (size_t i = 0; i < plan->blob_count; i++)
+        if (!bundle_tar_write_blob_padding(set, plan, i, err))
+            return false;
+    return bundle_volumes_pwrite(set, mir_span(zeros, sizeof(zeros)), plan->bytes - sizeof(zeros),
+                                 err);
+}
+
+/* Padding and the end of the archive are zeros, which a new file has. */
+static bool write_frame(const struct bundle_volumes *set, const struct bundle_plan *plan,
+                        bool is_new, struct mir_error *err)
 {
     if (!bundle_tar_write_front(set, plan, err))
         return false;
     for (size_t i = 0; i < plan->blob_count; i++)
         if (!bundle_tar_write_blob_header(set, plan, i, err))
             return false;
-    return true;
+    return is_new || write_zeros(set, plan, err);
 }
 
 /* ---- the writer ---- */
 
+/* When leftovers take the room that is needed, they are moved over now, and not when their blobs
+ * are asked for. */
+static bool claim(struct bundle_writer *writer, struct mir_error *err)
+{
+    struct mir_error trouble = MIR_ERROR_INIT;
+
+    if (bundle_volumes_claim(writer->volumes, &trouble))
+        return true;
+    if (trouble.code == MIR_E_SPACE && (writer->leftovers[0] || writer->leftovers[1])) {
+        struct mir_error ignored = MIR_ERROR_INIT; /* the trouble stays the one to report */
+
+        if (bundle_volumes_stretch(writer->volumes, &ignored) &&
+            bundle_previous_gather_all(writer, &ignored))
+            return bundle_volumes_claim(writer->volumes, err);
+    }
+    *err = trouble;
+    return false;
+}
+
 bool bundle_tar_begin(struct bundle_writer *writer, struct mir_error *err)
 {
+    bool resumed;
+
     if (!check_target(writer->path, err) || !check_neighbour(writer, err) ||
-        !check_count(writer, err) || !open_partial(writer, err))
+        !check_count(writer, err) || !bundle_previous_take_over(writer, &resumed, err))
         return false;
-    return bundle_volumes_claim(writer->volumes, err) &&
-           write_frame(writer->volumes, writer->plan, err);
+    /* A commit that was finished may have made a neighbour. */
+    return check_neighbour(writer, err) && claim(writer, err) &&
+           write_frame(writer->volumes, writer->plan, !resumed, err);
+}
+
+void bundle_tar_gather(struct bundle_writer *writer, size_t blob)
+{
+    struct mir_error ignored = MIR_ERROR_INIT; /* what does not come from there is fetched */
+    bool gathered = bundle_previous_gather(writer, blob, &ignored);
+
+    (void)gathered;
+}
+
+void bundle_tar_reset(struct bundle_writer *writer, size_t blob)
+{
+    writer->reached[blob] = 0;
+    bundle_journal_try_note(writer->journal, blob, 0);
 }
 
 bool bundle_tar_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
                       struct mir_span bytes, struct mir_error *err)
 {
-    return bundle_volumes_pwrite(writer->volumes, bytes, writer->plan->blob_offsets[blob] + offset,
-                                 err);
+    uint64_t end = offset + bytes.len;
+
+    if (!bundle_volumes_pwrite(writer->volumes, bytes, writer->plan->blob_offsets[blob] + offset,
+                               err))
+        return false;
+    if (offset / NOTE_STEP == end / NOTE_STEP && end < writer->plan->blobs[blob].size)
+        return true;
+    return bundle_journal_note(writer->journal, blob, end, err);
+}
+
+/* ---- the end ---- */
+
+static void remove_journal(const struct bundle_writer *writer)
+{
+    auto_free char *name = bundle_journal_name(writer->path);
+
+    if (writer->journal)
+        (void)unlink(name); /* what stays belongs to no file, and goes at the next begin */
+}
+
+/* Volumes get their names one by one; a run that finds this begun finishes it. */
+static bool rename_volumes(struct bundle_writer *writer, struct mir_error *err)
+{
+    if (!bundle_journal_enter(writer->journal, BUNDLE_JOURNAL_COMMITTING, writer->volumes->bytes,
+                              err) ||
+        !bundle_volumes_rename(writer->volumes, "", err))
+        return false;
+    remove_journal(writer);
+    /* A power loss must not bring it back, beside files of another plan. */
+    return mir_sync_parent(writer->path, err);
 }
 
 bool bundle_tar_commit(struct bundle_writer *writer, struct mir_error *err)
 {
-    return bundle_volumes_sync(writer->volumes, err) &&
-           bundle_volumes_rename(writer->volumes, "", err);
+    if (!bundle_volumes_sync(writer->volumes, err))
+        return false;
+    if (writer->volume_bytes > 0) {
+        if (!rename_volumes(writer, err))
+            return false;
+    } else if (!bundle_volumes_rename(writer->volumes, "", err)) {
+        return false;
+    }
+    remove_journal(writer);
+    if (writer->kept_blobs) /* what was dropped waits for the next run */
+        bundle_leftover_close(mir_steal(&writer->leftovers[BUNDLE_LEFTOVER_SAVED]));
+    bundle_previous_remove_leftovers(writer);
+    return true;
+}
+
+static bool has_brought(const struct bundle_writer *writer)
+{
+    for (size_t i = 0; i < writer->plan->blob_count; i++)
+        if (writer->reached[i] > 0)
+            return true;
+    return false;
+}
+
+void bundle_tar_suspend(struct bundle_writer *writer)
+{
+    if (!has_brought(writer)) {
+        bundle_tar_abort(writer);
+        return;
+    }
+    for (size_t i = 0; i < writer->plan->blob_count && writer->journal; i++)
+        if (writer->reached[i] > 0 && !bundle_writer_has(writer, i))
+            bundle_journal_try_note(writer->journal, i, writer->reached[i]);
 }
 
 void bundle_tar_abort(struct bundle_writer *writer)
@@ -192,4 +293,5 @@ void bundle_tar_abort(struct bundle_writer *writer)
      * synced, and only what is still ".partial" goes. */
     if (writer->volumes)
         bundle_volumes_remove(writer->volumes);
+    remove_journal(writer);
 }
