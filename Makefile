@@ -129,7 +129,8 @@ $(O)/obj/%.o: %.c Makefile
 
 # ---- tests -----------------------------------------------------------------------------------
 # tests/unit/LIB_WHAT.c links LIB and what it uses; tests/protocol links the client side;
-# tests/lib is fixtures and the scripted server; tests/lib/tools/*.c are programs for the scripts.
+# tests/lib is fixtures and the scripted server; tests/lib/tools/*.c are programs for the scripts,
+# tests/lib/preload/*.c what LD_PRELOAD puts under the binary, tools/NAME.so.
 
 TEST_CFLAGS = $(shell $(PKG_CONFIG) --cflags cmocka) -Itests
 TEST_LIBS   = $(shell $(PKG_CONFIG) --libs cmocka libssl)
@@ -149,9 +150,12 @@ unit_sources     := $(wildcard tests/unit/*.c)
 protocol_sources := $(wildcard tests/protocol/*.c)
 fuzz_sources     := $(wildcard tests/fuzz/*.c)
 tool_sources     := $(wildcard tests/lib/tools/*.c)
+preload_sources  := $(wildcard tests/lib/preload/*.c)
 UNIT_TESTS     := $(unit_sources:%.c=$(O)/%)
 PROTOCOL_TESTS := $(protocol_sources:%.c=$(O)/%)
-TEST_TOOLS     := $(tool_sources:%.c=$(O)/%)
+TOOL_PROGRAMS  := $(tool_sources:%.c=$(O)/%)
+TOOL_PRELOADS  := $(preload_sources:tests/lib/preload/%.c=$(O)/tests/lib/tools/%.so)
+TEST_TOOLS     := $(TOOL_PROGRAMS) $(TOOL_PRELOADS)
 FUZZ_REPLAYS   := $(fuzz_sources:%.c=$(O)/%)
 
 # The library a unit or fuzz test belongs to is the word before the first '_'.
@@ -163,9 +167,15 @@ $(1): $$(O)/obj/$(patsubst $(O)/%,%,$(1)).o $$(testlib) $$(call libs_for,$$(call
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_rule,$(t))))
 
-$(PROTOCOL_TESTS) $(TEST_TOOLS): $(O)/tests/%: $(O)/obj/tests/%.o $(testlib) $(call libs_for,cli)
+$(PROTOCOL_TESTS) $(TOOL_PROGRAMS): $(O)/tests/%: $(O)/obj/tests/%.o $(testlib) $(call libs_for,cli)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(TEST_LIBS) $(DEPS_LIBS) $(LDLIBS)
+
+# They define libc's functions anew, in both sizes of off_t, and replace none of the headers' checks.
+$(TOOL_PRELOADS): $(O)/tests/lib/tools/%.so: tests/lib/preload/%.c tests/lib/preload/powerlog.h Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE $(CPPFLAGS) -std=c11 -g -O2 $(WARNINGS) -Wno-missing-prototypes \
+	    -U_FORTIFY_SOURCE -fPIC $(CFLAGS) -shared $(LDFLAGS) -o $@ $<
 
 # Replay of the corpus without a fuzzer: the same entry point, driven by a small main.
 define fuzz_rule
