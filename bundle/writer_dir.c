@@ -399,6 +399,9 @@ bool bundle_dir_commit(struct bundle_writer *writer, struct mir_error *err)
     for (size_t i = 0; i < ALGO_DIRS; i++)
         if (!sync_directory(writer, algo_dirs[i], err))
             return false;
+    /* A directory that this run made lasts once the one above it knows its name. */
+    if (writer->made_dir && !sync_directory(writer, "..", err))
+        return false;
     if (!sync_directory(writer, "blobs", err) || !write_index(writer, err))
         return false;
     for (size_t i = 0; i < ALGO_DIRS && !writer->kept_blobs; i++)
