@@ -37,6 +37,10 @@ struct bundle_volumes {
 /** How many volumes this many bytes make; 1 when volume_bytes is 0. */
 uint64_t bundle_volumes_needed(uint64_t bytes, uint64_t volume_bytes);
 
+/** The same, refused when they are too many. err: MIR_E_USAGE. */
+MIR_MUST_CHECK bool bundle_volumes_count(uint64_t bytes, uint64_t volume_bytes, size_t *count,
+                                         struct mir_error *err);
+
 /** "BASE.003SUFFIX"; number counts from 1, and 0 is the one file "BASESUFFIX". The caller frees. */
 char *bundle_volume_name(const char *base, size_t number, const char *suffix);
 

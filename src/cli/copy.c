@@ -25,6 +25,7 @@ enum {
     OPT_NO_DIGEST_TAGS,
     OPT_NONDISTRIBUTABLE,
     OPT_SINCE,
+    OPT_VOLUME_SIZE,
     OPT_DRY_RUN,
     OPT_REPORT,
     OPT_MAPPING,
@@ -57,6 +58,9 @@ static const struct cli_option options[] = {
      "leave out configs and layers that OLD holds: an older bundle, or the "
      "index.json of one",
      OPT_SINCE},
+    {"volume-size", 0, "SIZE",
+     "cut the bundle into FILE.001, FILE.002, ... of at most SIZE: 4GiB, 700MB, dvd, fat32",
+     OPT_VOLUME_SIZE},
     {"dry-run", 'n', NULL, "show the plan and change nothing", OPT_DRY_RUN},
     {"report", 0, "FILE", "write what happened to each image as JSON", OPT_REPORT},
     {"mapping", 0, "FILE", "write a line SOURCE=DESTINATION for each image", OPT_MAPPING},
@@ -153,6 +157,9 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
         return true;
     case OPT_NONDISTRIBUTABLE:
         return cli_bool("include-nondistributable", value, &args->copy.nondistributable, err);
+    case OPT_VOLUME_SIZE:
+        return bundle_volume_size_parse(value, &args->copy.volume_bytes, err) ||
+               mir_context(err, "--volume-size");
     case OPT_SINCE:
         args->copy.since = value;
         return true;
@@ -265,6 +272,8 @@ static void print_plan(const struct copy *copy)
     (void)printf("requests:      %llu\n", (unsigned long long)totals.requests);
     (void)printf("disk needed:   %llu (%s)\n", (unsigned long long)totals.disk,
                  mir_bytes_text(totals.disk, disk));
+    if (totals.volumes > 0)
+        (void)printf("volumes:       %zu\n", totals.volumes);
 }
 
 static void print_images(const struct copy *copy)

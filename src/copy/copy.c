@@ -412,11 +412,25 @@ static bool plan_destination(struct copy *copy, struct mir_error *err)
     return true;
 }
 
+static bool check_volumes(const struct copy *copy, struct mir_error *err)
+{
+    bool is_file = copy->has_destination && !copy_goes_to_registry(copy) &&
+                   copy->destination.form == BUNDLE_FORM_TAR;
+
+    if (copy->options.volume_bytes == 0 || is_file)
+        return true;
+    (void)mir_fail(err, MIR_E_USAGE, "only a bundle can be cut into volumes%s%s",
+                   copy->has_destination ? ", not " : "",
+                   copy->has_destination ? copy->destination.text : "");
+    return mir_hint(err, "write to bundle:FILE, or leave --volume-size out");
+}
+
 bool copy_plan(struct copy *copy, struct mir_error *err)
 {
     if (copy->image_count == 0)
         return mir_fail(err, MIR_E_USAGE, "there is nothing to copy");
-    if (!copy_land(copy, err) || !copy_since_open(copy, err) || !open_clients(copy, err))
+    if (!check_volumes(copy, err) || !copy_land(copy, err) || !copy_since_open(copy, err) ||
+        !open_clients(copy, err))
         return false;
     open_workers(copy);
     open_standing(copy);

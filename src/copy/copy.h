@@ -55,7 +55,8 @@ struct copy_options {
     bool nondistributable;
     bool dry_run; /* ask the destination for every blob, so that the plan's figures are exact */
     const char *since; /* an older bundle; what it holds is left out of the new one. NULL: none */
-    int64_t epoch;     /* time stamp of everything in a bundle, seconds */
+    uint64_t volume_bytes; /* cut bundles into volumes of this size; 0: one file */
+    int64_t epoch;         /* time stamp of everything in a bundle, seconds */
     struct copy_progress *progress;
     const struct mir_clock *clock;
     const struct mir_cancel *cancel;
@@ -112,6 +113,7 @@ struct copy_totals {
     uint64_t requests;       /* still to be sent, as far as the plan can tell */
     uint64_t requests_source, requests_destination; /* sent so far */
     uint64_t disk;                                  /* bytes needed on this machine's disk */
+    size_t volumes;  /* files they go into when volumes were asked for, else 0 */
     uint64_t shared; /* bytes saved because images and platforms share blobs */
 };
 void copy_get_totals(const struct copy *copy, struct copy_totals *out);

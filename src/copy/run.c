@@ -270,8 +270,8 @@ static bool run_layout(struct copy *copy, struct mir_error *err)
 {
     if (copy->planned_image_count == 0)
         return true;
-    if (!bundle_writer_begin(copy->destination.path, copy->destination.form, copy->bundle_plan, 0,
-                             &copy->writer, err))
+    if (!bundle_writer_begin(copy->destination.path, copy->destination.form, copy->bundle_plan,
+                             copy->options.volume_bytes, &copy->writer, err))
         return false;
     run_tasks(copy);
     atomic_store(&copy_progress_of(copy)->phase, COPY_PHASE_FINISH);

@@ -184,11 +184,14 @@ static void count_left_out(struct copy *copy, const struct bundle_base *base)
     }
 }
 
-static void count_disk(struct copy *copy)
+static bool count_disk(struct copy *copy, struct mir_error *err)
 {
     copy->totals.disk = copy->destination.form == BUNDLE_FORM_TAR
                             ? bundle_plan_bytes(copy->bundle_plan)
                             : copy->totals.bytes - copy->totals.bytes_present;
+    return copy->options.volume_bytes == 0 ||
+           bundle_plan_volumes(copy->bundle_plan, copy->options.volume_bytes, &copy->totals.volumes,
+                               err);
 }
 
 bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err)
@@ -215,6 +218,5 @@ bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err)
         return false;
     count_left_out(copy, base);
     count_fetches(copy);
-    count_disk(copy);
-    return true;
+    return count_disk(copy, err);
 }
