@@ -253,6 +253,14 @@ static void sort_values(json_t **array)
     *array = sorted;
 }
 
+/* An index.json of ours would have nothing else beside its images. */
+static bool has_only_images(const json_t *index)
+{
+    const char *type = json_string_value(json_object_get(index, "mediaType"));
+
+    return json_object_size(index) == 3 && type && strcmp(type, IMG_TYPE_OCI_INDEX) == 0;
+}
+
 bool bundle_index_merge(struct mir_span old, const char *old_name,
                         const struct bundle_image *images, const size_t *order, size_t count,
                         char **out, size_t *len, struct mir_error *err)
@@ -275,6 +283,12 @@ bool bundle_index_merge(struct mir_span old, const char *old_name,
     json_array_foreach (json_object_get(merged, "manifests"), i, value)
         if (!is_replaced(value, images, order, count))
             (void)json_array_append(manifests, value);
+    /* Nothing of the old one stays: it becomes what it would be in an empty directory. */
+    if (json_array_size(manifests) == 0 && has_only_images(merged)) {
+        *len = text_len;
+        *out = mir_steal(&text);
+        return true;
+    }
     (void)json_array_extend(manifests, json_object_get(ours, "manifests"));
     sort_values(&manifests);
     (void)json_object_set(merged, "manifests", manifests);

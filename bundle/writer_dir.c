@@ -61,6 +61,30 @@ static bool open_directory(struct bundle_writer *writer, struct mir_error *err)
     return true;
 }
 
+/* Is it what mir_file_write() calls a file while it writes it: NAME.XXXXXX? */
+static bool is_temporary_of(const char *entry, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(entry, name, len) == 0 && entry[len] == '.' && strlen(entry + len + 1) == 6 &&
+           strspn(entry + len + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789") == 6;
+}
+
+/* What a run that was killed between creating and renaming left; the directory is locked. */
+static void remove_temporaries(const struct bundle_writer *writer)
+{
+    DIR *stream = opendir(writer->path);
+
+    if (!stream)
+        return;
+    for (const struct dirent *entry = readdir(stream); entry; entry = readdir(stream))
+        if (is_temporary_of(entry->d_name, BUNDLE_LAYOUT_NAME) ||
+            is_temporary_of(entry->d_name, BUNDLE_INDEX_NAME))
+            (void)unlinkat(writer->dir, entry->d_name, 0);
+    (void)closedir(stream);
+}
+
 /* May a layout begin here? A killed run leaves blobs/ alone. */
 static bool is_empty_but_blobs(const char *path)
 {
@@ -83,6 +107,7 @@ static bool begin_layout_file(struct bundle_writer *writer, struct mir_error *er
     auto_free char *text = NULL;
     size_t len;
 
+    remove_temporaries(writer);
     if (faccessat(writer->dir, BUNDLE_LAYOUT_NAME, F_OK, 0) == 0)
         return mir_file_read(path, BUNDLE_LAYOUT_MAX, &text, &len, err) &&
                bundle_layout_check(mir_span(text, len), path, err);
