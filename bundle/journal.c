@@ -207,8 +207,9 @@ static bool parse_place(struct mir_span *text, unsigned width, uint64_t bytes,
 {
     return take_hex(text, KEY_DIGITS, &out->key) && take_text(text, " ") &&
            take_hex(text, width, &out->offset) && take_text(text, " ") &&
-           take_hex(text, width, &out->reached) && take_text(text, "\n") && out->offset <= bytes &&
-           out->reached <= bytes - out->offset;
+           take_hex(text, width, &out->reached) && take_text(text, "\n") &&
+           (out->reached == 0 || /* perhaps of a set that became shorter */
+            (out->offset <= bytes && out->reached <= bytes - out->offset));
 }
 
 static bool parse(struct mir_span text, struct bundle_record *out, unsigned *width,
