@@ -14,6 +14,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "bundle/tar_entry_priv.h"
 #include "bundle/tar_priv.h"
 #include "bundle/volumes_priv.h"
 
@@ -82,14 +83,14 @@ static void free_entry(struct archive_entry **entry)
 static bool refuse(const struct scan *scan, const char *name, const char *why,
                    struct mir_error *err)
 {
-    return mir_fail(err, MIR_E_FORMAT, "%s: entry %.300s %s", scan->reader->path, name, why);
+    return bundle_entry_refuse(scan->reader->path, name, why, err);
 }
 
 static bool note_once(const struct scan *scan, const char *name, struct bundle_extent *extent,
                       uint64_t offset, uint64_t size, struct mir_error *err)
 {
     if (extent->found)
-        return refuse(scan, name, "is there twice", err);
+        return refuse(scan, name, BUNDLE_IS_TWICE, err);
     *extent = (struct bundle_extent){.found = true, .offset = offset, .size = size};
     return true;
 }
@@ -102,7 +103,7 @@ static bool note_file(struct scan *scan, const char *name, uint64_t offset, uint
 
     switch (bundle_name_classify(name, &digest)) {
     case BUNDLE_NAME_BAD:
-        return refuse(scan, name, "has a name that has no place in an OCI image layout", err);
+        return refuse(scan, name, BUNDLE_BAD_NAME, err);
     case BUNDLE_NAME_LAYOUT:
         return note_once(scan, name, &reader->layout, offset, size, err);
     case BUNDLE_NAME_INDEX:
@@ -119,30 +120,6 @@ static bool note_file(struct scan *scan, const char *name, uint64_t offset, uint
     return false;
 }
 
-static bool is_link(struct archive_entry *entry)
-{
-    return archive_entry_filetype(entry) == AE_IFLNK || archive_entry_hardlink(entry) ||
-           archive_entry_hardlink_utf8(entry) || archive_entry_symlink(entry);
-}
-
-static bool check_kind(const struct scan *scan, const char *name, struct archive_entry *entry,
-                       struct mir_error *err)
-{
-    if (is_link(entry))
-        return refuse(scan, name, "is a link", err);
-    if (archive_entry_filetype(entry) == AE_IFDIR) {
-        if (!bundle_name_is_directory(name))
-            return refuse(scan, name, "has a name that has no place in an OCI image layout", err);
-        return archive_entry_size(entry) == 0 ||
-               refuse(scan, name, "is a directory with a size", err);
-    }
-    if (archive_entry_filetype(entry) != AE_IFREG)
-        return refuse(scan, name, "is neither a file nor a directory", err);
-    if (archive_entry_sparse_count(entry) > 0)
-        return refuse(scan, name, "is a sparse file; blobs are read in place", err);
-    return true;
-}
-
 /* The least size of an archive that has this entry. */
 static uint64_t end_after(uint64_t offset, uint64_t size)
 {
@@ -156,25 +133,21 @@ static uint64_t end_after(uint64_t offset, uint64_t size)
 static bool note_entry(struct scan *scan, struct archive *archive, struct archive_entry *entry,
                        struct mir_error *err)
 {
-    const char *name = archive_entry_pathname(entry);
+    const char *name;
     uint64_t start = (uint64_t)archive_read_header_position(archive);
     uint64_t offset = (uint64_t)archive_filter_bytes(archive, 0);
     uint64_t size = (uint64_t)archive_entry_size(entry);
     uint64_t bytes = scan->reader->volumes->bytes;
 
-    if (!name)
-        name = archive_entry_pathname_utf8(entry);
-    if (!name)
-        return refuse(scan, "without a readable name", "is refused", err);
     scan->entries++;
     if (scan->entries > BUNDLE_ENTRIES_MAX)
         return mir_fail(err, MIR_E_LIMIT, "%s: more than %d entries", scan->reader->path,
                         BUNDLE_ENTRIES_MAX);
-    if (!check_kind(scan, name, entry, err))
+    if (!bundle_entry_check(entry, scan->reader->path, &name, err))
         return false;
     if (start != scan->expected || !archive_entry_size_is_set(entry) || size > INT64_MAX) {
         scan->no_header = true;
-        return refuse(scan, name, "does not begin where the one before it ends", err);
+        return refuse(scan, name, BUNDLE_BAD_PLACE, err);
     }
     if (offset > bytes || size > bytes - offset) {
         scan->needed = end_after(offset, size);
@@ -253,33 +226,20 @@ static bool walk_headers(struct scan *scan, struct mir_error *err)
 /* Compressed archives cannot be read in place; say so before libarchive calls them unknown. */
 static bool refuse_compressed(const struct bundle_reader *reader, struct mir_error *err)
 {
-    static const struct {
-        const char *magic, *what, *remedy;
-        size_t len;
-    } kinds[] = {
-        {"\x1f\x8b", "gzip", "gunzip", 2},
-        {"\x28\xb5\x2f\xfd", "zstd", "unzstd", 4},
-        {"\xfd"
-         "7zXZ",
-         "xz", "unxz", 5},
-        {"BZh", "bzip2", "bunzip2", 3},
-        {"PK\x03\x04", "zip", "unzip", 4},
-    };
+    const struct bundle_compression *found;
     char start[8] = "";
     uint64_t bytes = reader->volumes->bytes;
     size_t len = bytes < sizeof(start) ? (size_t)bytes : sizeof(start);
 
     if (!bundle_volumes_pread(reader->volumes, start, len, 0, err))
         return false;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (memcmp(start, kinds[i].magic, kinds[i].len) != 0)
-            continue;
-        (void)mir_fail(err, MIR_E_UNSUPPORTED,
-                       "%s is compressed (%s); a bundle is an uncompressed tar, read in place",
-                       reader->path, kinds[i].what);
-        return mir_hint(err, "unpack it first: %s %s", kinds[i].remedy, reader->path);
-    }
-    return true;
+    found = bundle_compression_of(mir_span(start, len));
+    if (!found)
+        return true;
+    (void)mir_fail(err, MIR_E_UNSUPPORTED,
+                   "%s is compressed (%s); a bundle is an uncompressed tar, read in place",
+                   reader->path, found->what);
+    return mir_hint(err, "unpack it first: %s %s", found->remedy, reader->path);
 }
 
 static bool check_complete(const struct bundle_reader *reader, struct mir_error *err)
@@ -291,8 +251,7 @@ static bool check_complete(const struct bundle_reader *reader, struct mir_error 
     (void)mir_fail(err, MIR_E_FORMAT, "%s is not an OCI image layout: it has no %s", reader->path,
                    missing);
     if (reader->has_docker_manifest)
-        return mir_hint(err, "an archive of \"docker save\": convert it with skopeo copy "
-                             "docker-archive:FILE oci-archive:FILE");
+        return mir_hint(err, BUNDLE_DOCKER_HINT);
     return false;
 }
 
@@ -301,6 +260,8 @@ static bool explain(struct scan *scan, const struct mir_error *plain, struct mir
 {
     struct bundle_volumes *set = scan->reader->volumes;
 
+    if (set->volume_bytes == 0 && scan->expected == 0 && bundle_volumes_is_later(set->base, err))
+        return false;
     if (set->volume_bytes > 0 && scan->needed > set->bytes)
         return bundle_set_is_short(set, scan->needed, err);
     if (set->count > 1 && scan->no_header && scan->expected < set->bytes)

@@ -250,6 +250,19 @@ static bool open_one(const char *path, struct bundle_volumes **out, struct mir_e
     return true;
 }
 
+bool bundle_volumes_is_later(const char *path, struct mir_error *err)
+{
+    size_t len = strlen(path);
+    auto_free char *base = len > 4 ? mir_strndup(path, len - 4) : NULL;
+    auto_free char *first = base ? bundle_volume_name(base, 1, "") : NULL;
+
+    if (!base || number_in(path, base) < 2 || access(first, F_OK) != 0)
+        return false;
+    (void)mir_fail(err, MIR_E_FORMAT, "%s is one volume of %s", path, base);
+    (void)mir_hint(err, "name the bundle without the number: bundle:%s", base);
+    return true;
+}
+
 bool bundle_volumes_find(const char *path, struct bundle_volumes **out, struct mir_error *err)
 {
     __attribute__((cleanup(found_release))) struct found found = {.base = NULL};

@@ -59,6 +59,9 @@ char *bundle_volumes_name(const struct bundle_volumes *set, size_t index);
 MIR_MUST_CHECK bool bundle_volumes_find(const char *path, struct bundle_volumes **out,
                                         struct mir_error *err);
 
+/** Is this the name of a volume behind the first of a set that is there? Then says so in err. */
+bool bundle_volumes_is_later(const char *path, struct mir_error *err);
+
 /** Say that two volumes have each other's name. Returns false. */
 bool bundle_volumes_swapped(const char *a, const char *b, struct mir_error *err);
 

@@ -4,11 +4,14 @@
  */
 #include <signal.h>
 #include <stddef.h>
+#include <sys/resource.h>
 
 #include <jansson.h>
 
 #include "cli/cli.h"
 #include "http/http.h"
+
+#define OPEN_FILES 4096
 
 /* The one object a signal handler may touch. */
 static struct mir_cancel cancel;
@@ -38,12 +41,25 @@ static void set_up_signals(void)
     (void)sigaction(SIGXFSZ, &ignore, NULL); /* "ulimit -f": an error to report, not the end */
 }
 
+/* A bundle may lie in 999 volumes, and be copied from one set to another: with the usual 1024 files
+ * at a time that does not go. Nothing here uses select(), which is what that limit is kept for. */
+static void allow_open_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= OPEN_FILES)
+        return;
+    limit.rlim_cur = limit.rlim_max < OPEN_FILES ? limit.rlim_max : OPEN_FILES;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* if not, opening one too many says so */
+}
+
 int main(int argc, char **argv)
 {
     struct mir_error err = MIR_ERROR_INIT;
     int status;
 
     set_up_signals();
+    allow_open_files();
     json_object_seed(0);
     if (!http_global_init(&err)) {
         (void)fprintf(stderr, "mirror: %s\n", err.text);

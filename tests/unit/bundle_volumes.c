@@ -535,6 +535,29 @@ static void a_file_goes_before_volumes_of_its_name(void **state)
     assert_opens(place->target);
 }
 
+static void a_volume_named_alone_leads_to_the_set(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *whole = mir_format("%s/whole", place->dir);
+    auto_free char *alone = mir_format("%s/bundle.002", place->dir);
+
+    write_set(&set, place);
+    for (size_t number = 2; number <= set.count; number++) {
+        auto_free char *name = volume(&set, number);
+        auto_free char *words = mir_format("%s is one volume of %s", name, place->target);
+        struct mir_error err = MIR_ERROR_INIT;
+        struct bundle_reader *reader;
+
+        assert_false(bundle_reader_open(name, BUNDLE_FORM_TAR, &reader, &err));
+        assert_string_equal(err.text, words);
+        assert_non_null(strstr(err.hint, place->target));
+    }
+    /* A number at the end of a bundle's own name is fine. */
+    assert_int_equal(rename(whole, alone), 0);
+    assert_opens(alone);
+}
+
 static void a_part_of_a_blob_is_handed_out_when_it_lies_in_one_volume(void **state)
 {
     struct place *place = *state;
@@ -791,19 +814,28 @@ static void only_regular_files_are_volumes(void **state)
 
 static void sizes_that_no_file_has_are_refused(void **state)
 {
-    struct place *place = *state;
-    struct set set = {.place = place};
+    char dir[] = "/dev/shm/mirror-test-XXXXXX";
+    struct place place = {.dir = mkdtemp(dir)};
+    struct set set = {.place = &place};
 
+    (void)state;
+    if (!place.dir) {
+        print_message("skipped: no tmpfs, which takes files of 4 EiB\n");
+        skip();
+    }
+    place.target = mir_format("%s/april.tar", dir);
     for (size_t number = 1; number <= 3; number++) {
         auto_free char *name = volume(&set, number);
 
         scratch_write(name, mir_span_of("x"));
         if (truncate(name, INT64_MAX / 2) != 0) {
-            print_message("skipped: no files of 4 EiB in %s\n", place->dir);
+            print_message("skipped: no files of 4 EiB in %s\n", dir);
             skip();
         }
     }
     assert_refused(&set, "three halves", MIR_E_LIMIT, "%003: the volumes up to here are too large");
+    free(place.target);
+    scratch_remove(mir_strdup(dir));
 }
 
 static void verify_names_the_volumes_of_a_damaged_blob(void **state)
@@ -859,6 +891,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_set_is_opened_again_as_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_set_is_read_as_the_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_goes_before_volumes_of_its_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_volume_named_alone_leads_to_the_set, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_part_of_a_blob_is_handed_out_when_it_lies_in_one_volume,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_volume_is_named, set_up, tear_down),
