@@ -262,8 +262,6 @@ static bool explain(struct scan *scan, const struct mir_error *plain, struct mir
 
     if (set->volume_bytes == 0 && scan->expected == 0 && bundle_volumes_is_later(set->base, err))
         return false;
-    if (set->volume_bytes == 0 && scan->expected == 0 && bundle_volumes_is_later(set->base, err))
-        return false;
     if (set->volume_bytes > 0 && scan->needed > set->bytes)
         return bundle_set_is_short(set, scan->needed, err);
     if (set->count > 1 && scan->no_header && scan->expected < set->bytes)
