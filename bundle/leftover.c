@@ -17,6 +17,8 @@
 
 /* Blocks of smaller ranges are not worth a system call each. */
 #define PUNCH_MIN (1u << 20)
+/* What a request or two bring is not worth two files beside the bundle. */
+#define SAVE_MIN (64u << 10)
 
 struct bundle_leftover {
     struct bundle_volumes *files;
@@ -268,7 +270,7 @@ bool bundle_leftover_save(const struct bundle_writer *writer, struct mir_error *
 
     plan_saved(writer, &record);
     remove_stray(writer->path, BUNDLE_LEFTOVER_SAVED);
-    if (record.count == 0)
+    if (record.bytes < SAVE_MIN)
         return true;
     files = bundle_volumes_new(writer->path, suffix, writer->volume_bytes, record.bytes);
     if (bundle_volumes_create(files, err) && bundle_volumes_stretch(files, err) &&

@@ -255,7 +255,10 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
     is_over = kept == 0 || (dropped > 0 && mir_is_cancelled(copy->options.cancel));
     copy->is_suspended = is_something_waiting(copy, is_over);
     if (is_over) {
-        bundle_writer_suspend(mir_steal(&copy->writer));
+        if (copy->is_suspended)
+            bundle_writer_suspend(mir_steal(&copy->writer));
+        else
+            bundle_writer_abort(mir_steal(&copy->writer)); /* manifests are read anew anyway */
         forget_images(copy);
         return true;
     }

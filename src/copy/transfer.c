@@ -43,11 +43,13 @@ static void relay_moved(void *ctx, int64_t bytes)
 
 static void count_there(struct copy *copy, struct copy_task *task)
 {
-    if (task->kind != COPY_TASK_BLOB)
+    if (task->kind == COPY_TASK_MANIFEST) {
+        show_bytes(copy, (int64_t)task->manifest->len);
         return;
+    }
     task->was_there = true;
     if (task->moves)
-        atomic_fetch_add(&copy_progress_of(copy)->bytes_done, task->blob->size);
+        show_bytes(copy, (int64_t)task->blob->size);
 }
 
 /* ---- manifests ---- */
