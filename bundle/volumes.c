@@ -458,6 +458,11 @@ static bool rename_volumes(const struct bundle_volumes *set, const char *suffix,
         return true; /* it goes last */
     if (unlink(to) != 0 && errno != ENOENT)
         return mir_fail_errno(err, "replace %s", to);
+    /* After a power loss, too, the old first volume must not stand beside new ones, nor the new one
+     * before old ones that it does not have. */
+    if (!mir_sync_parent(set->base, err))
+        return false;
+    bundle_volumes_remove_above(set->base, suffix, set->count);
     for (size_t i = 1; i < set->count; i++)
         if (!rename_one(set, i, suffix, err))
             return false;
