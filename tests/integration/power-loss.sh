@@ -109,12 +109,16 @@ cut() {
 
 # cuts NAME PLACE ARGS...: all failures of the power in a recorded run.
 cuts() {
-    local name=$1 place=$2 seed first=${POWER_FIRST:-0} bad=0
+    local name=$1 place=$2 seed first=${POWER_FIRST:-0} bad=0 code
     shift 2
     content "$D/before/b.tar" >"$D/content.before"
     content "$D/after/b.tar" >"$D/content.after"
     for ((seed = first; seed < first + ${POWER_CUTS:-15}; seed++)); do
-        (cut "$name" "$place" "$seed" "$@") >"$D/log" 2>&1 && continue
+        # In the background, because in a condition no command of it could fail.
+        (cut "$name" "$place" "$seed" "$@") >"$D/log" 2>&1 &
+        code=0
+        wait "$!" || code=$?
+        [ "$code" -ne 0 ] || continue
         bad=$((bad + 1))
         echo "$name, seed $seed: $("$TOOLS/powerloss" "$D/record" "$D/before" build "$D/again" "$seed")"
         tail -n 12 "$D/log"
@@ -155,10 +159,10 @@ case_over() {
     cuts over bundle:HERE/b.tar "${LIST[@]}" bundle:HERE/b.tar
 }
 
-# Volumes in the place of an old set, which has other and fewer, or more of them.
+# Volumes in the place of an old set, which has more of them, and smaller ones.
 case_volumes() {
     has_volumes || return 0
-    local args=(--volume-size 512KiB "${LIST[@]}" bundle:HERE/b.tar)
+    local args=(--volume-size 1MiB "${LIST[@]}" bundle:HERE/b.tar)
     undisturbed old_volumes "${args[@]}"
     old_volumes "$D/disk"
     record 0 "${args[@]/HERE/$D/disk}"

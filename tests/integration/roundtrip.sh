@@ -35,9 +35,9 @@ compare() {
     diff -r "$T/a" "$T/b" || fail "$1 is not the same after a bundle"
     diff -r "$T/a" "$T/c" || fail "$1 is not the same after a direct copy"
     rm -r "$T/a" "$T/b" "$T/c"
-    # Quay deletes what no tag names, so each digest has got one.
-    expect_equal "pinned-$(echo "$2" | cut -c 8-23)" "$(registry_tags "$B/carried/$1")" "tag of $1"
+    # Quay deletes what no tag names, so each digest has got one, and no other.
     expect_equal "$2" "$(registry_digest "$B/carried/$1" "pinned-$(echo "$2" | cut -c 8-23)")"
+    expect_equal "$(grep -c "/$1:" "$T/names")" "$(registry_tags "$B/carried/$1" | wc -l)" "tags of $1"
 }
 each compare
 
@@ -66,3 +66,19 @@ for kind in nested list zstd artifact; do
     expect_status 0 mirror copy "oci:$T/layout:$A/odd/$kind@$digest" "docker://$B/layout/$kind"
     fetch_compare "$A/odd/$kind" "$B/layout/$kind" "$digest"
 done
+
+# By tag, an image keeps it: also a signature and the index of what refers to an image, which are
+# found by their tags alone.
+grep -oE 'odd/(signed|nested):[^ ]*' "$T/names" | sed "s#^#docker://$A/#" >"$T/tagged"
+expect_status 0 mirror copy --file "$T/tagged" "bundle:$T/tagged.tar"
+expect_status 0 mirror copy "bundle:$T/tagged.tar" "docker://$B/tagged/"
+expect_status 0 mirror copy --file "$T/tagged" "docker://$C/tagged/"
+expect_equal 4 "$(wc -l <"$T/tagged")" "images asked for by tag"
+while read -r source; do
+    name=${source#*/odd/}
+    digest=$(image_digest "$T/odd" "registry.example.invalid/odd/$name")
+    for host in "$B" "$C"; do
+        expect_equal "$digest" "$(registry_digest "$host/tagged/odd/${name%:*}" "${name##*:}")" "$name"
+        fetch_compare "$A/odd/${name%:*}" "$host/tagged/odd/${name%:*}" "$digest"
+    done
+done <"$T/tagged"

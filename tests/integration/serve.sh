@@ -25,7 +25,7 @@ if have_podman; then
 fi
 
 # Ourselves, many at once, and on into a real registry.
-sed "s#^$N/\([^:]*\):1 #$S/\1@#" "$T/names" >"$T/list"
+sed "s#^$N/\([^:]*\):[^ ]* #$S/\1@#" "$T/names" >"$T/list"
 expect_status 0 mirror copy --jobs 16 --file "$T/list" "bundle:$T/again.tar"
 expect_status 0 mirror verify "bundle:$T/again.tar"
 start_registry; B=$REGISTRY

@@ -5,7 +5,7 @@
  * line "NAME DIGEST" for each image; names are REPOSITORY:TAG below registry.example.invalid, a
  * host that cannot exist.
  *
- * Sets: odd    one image of every kind that a mirror has to carry (see odd_kinds)
+ * Sets: odd    one image of every kind that a mirror has to carry (see odd_kinds and make_signed)
  *       plain  app:1 (two platforms), app:2 and base:1, which share layers
  *       many   --count images (default 100), item/N:1, of up to --layers layers (default 3)
  *       big    one image, big/image:1, of --layers layers (default 8) of --layer-bytes each
@@ -22,6 +22,7 @@
 
 #define HOST            "registry.example.invalid"
 #define FOREIGN_LAYER   "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+#define EMPTY_TYPE      "application/vnd.oci.empty.v1+json"
 #define MANIFEST_MAX    65536
 #define COUNT(elements) (sizeof(elements) / sizeof(*(elements)))
 
@@ -222,6 +223,34 @@ static struct fixture_item make_referrer(const struct maker *m)
                             .subject = &subject);
 }
 
+/* An image whose layers are one and the same, twice. */
+static struct fixture_item make_duplicate(const struct maker *m)
+{
+    const struct fixture_layer_args twice[] = {{.bytes = 3000, .seed = 25},
+                                               {.bytes = 3000, .seed = 25}};
+
+    return fixture_image(m->fixture, .own_layers = twice, .own_layer_count = COUNT(twice));
+}
+
+/* An artifact that is all in its manifest: its config and its layer are the empty blob "{}", and
+ * the config's bytes stand in its descriptor. */
+static struct fixture_item make_blank_artifact(const struct maker *m)
+{
+    struct fixture_item empty = fixture_blob(m->fixture, EMPTY_TYPE, mir_span_of("{}"));
+    auto_buf json;
+
+    mir_buf_init(&json, MANIFEST_MAX);
+    mir_buf_printf(&json,
+                   "{\"schemaVersion\":2,\"mediaType\":\"%s\","
+                   "\"artifactType\":\"application/vnd.example.blank\","
+                   "\"config\":{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":2,"
+                   "\"data\":\"e30=\"},"
+                   "\"layers\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":2}]}",
+                   IMG_TYPE_OCI_MANIFEST, EMPTY_TYPE, empty.digest.text, EMPTY_TYPE,
+                   empty.digest.text);
+    return fixture_blob(m->fixture, IMG_TYPE_OCI_MANIFEST, mir_buf_span(&json));
+}
+
 static const struct {
     const char *repo;
     make_fn *make;
@@ -249,7 +278,33 @@ static const struct {
     {"odd/shared-a", make_shared_a},
     {"odd/shared-b", make_shared_b},
     {"odd/referrer", make_referrer},
+    {"odd/duplicate", make_duplicate},
+    {"odd/blank-artifact", make_blank_artifact},
 };
+
+/* What signing tools put beside an image: a signature under a tag made of the image's digest, and
+ * for registries without the referrers API an index of all that refers to it, under another. */
+static void make_signed(const struct maker *m)
+{
+    struct fixture_item image = fixture_image(m->fixture, .layers = 2, .seed = 26);
+    struct fixture_item signature =
+        fixture_image(m->fixture, .layer_type = "application/vnd.dev.cosign.simplesigning.v1+json",
+                      .packing = FIXTURE_PACKING_NONE, .seed = 27);
+    struct fixture_item referrers[] = {
+        fixture_artifact(m->fixture, .type = "application/spdx+json",
+                         .content = "a bill of material", .subject = &image),
+        fixture_artifact(m->fixture, .type = "application/vnd.example.signature",
+                         .content = "a signature", .subject = &image),
+    };
+    struct fixture_item index =
+        fixture_index(m->fixture, .children = referrers, .child_count = COUNT(referrers));
+    auto_free char *tag = mir_format("sha256-%s", img_digest_hex(&image.digest));
+    auto_free char *signature_tag = mir_format("%s.sig", tag);
+
+    name_item(m, "odd/signed", "1", &image);
+    name_item(m, "odd/signed", signature_tag, &signature);
+    name_item(m, "odd/signed", tag, &index);
+}
 
 /* ---- the sets ---- */
 
@@ -260,6 +315,7 @@ static void set_odd(const struct maker *m)
 
         name_item(m, odd_kinds[i].repo, "1", &item);
     }
+    make_signed(m);
 }
 
 static void set_plain(const struct maker *m)
