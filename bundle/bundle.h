@@ -28,8 +28,9 @@
 #define BUNDLE_INDEX_MAX   (1u << 30) /* bytes of index.json */
 
 enum bundle_form {
-    BUNDLE_FORM_TAR, /* bundle:FILE, oci-archive:FILE */
-    BUNDLE_FORM_DIR, /* oci:DIR */
+    BUNDLE_FORM_TAR,  /* bundle:FILE, oci-archive:FILE */
+    BUNDLE_FORM_DIR,  /* oci:DIR */
+    BUNDLE_FORM_PIPE, /* bundle:-; see pipe.h */
 };
 
 /* One name in index.json. */
@@ -170,6 +171,8 @@ struct bundle_reader;
  * read as one. A volume that is missing, cut short, of an odd size or swapped with another is
  * named; so is one that does not belong there.
  */
+/* PIPE: standard input, if that is a file, which is read like any other; MIR_E_UNSUPPORTED with the
+ * way out if it is not. Who can read in the order of the pipe calls bundle_reader_open_pipe(). */
 MIR_MUST_CHECK bool bundle_reader_open(const char *path, enum bundle_form form,
                                        struct bundle_reader **out, struct mir_error *err);
 void bundle_reader_close(struct bundle_reader *reader);

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "bundle/pipe_priv.h"
 #include "bundle/reader_priv.h"
 #include "bundle/volumes_priv.h"
 #include "image/ref.h"
@@ -112,6 +113,8 @@ static bool scan(struct bundle_reader *reader, struct mir_error *err)
         return bundle_tar_scan(reader, err);
     case BUNDLE_FORM_DIR:
         return bundle_dir_scan(reader, err);
+    case BUNDLE_FORM_PIPE:
+        break;
     }
     return false;
 }
@@ -121,17 +124,53 @@ static void auto_reader_close(struct bundle_reader **reader)
     bundle_reader_close(*reader);
 }
 
-bool bundle_reader_open(const char *path, enum bundle_form form, struct bundle_reader **out,
-                        struct mir_error *err)
+static struct bundle_reader *new_reader(const char *path, enum bundle_form form)
 {
-    __attribute__((cleanup(auto_reader_close))) struct bundle_reader *reader =
-        mir_alloc(sizeof(*reader));
+    struct bundle_reader *reader = mir_alloc(sizeof(*reader));
 
     reader->form = form;
     reader->path = mir_strdup(path);
     reader->fd = -1;
-    if (!scan(reader, err) || !sort_entries(reader, err) || !read_layout(reader, err) ||
-        !read_names(reader, err) || !bundle_reader_read_base(reader, err))
+    return reader;
+}
+
+/* Find out what is there. */
+static bool look(struct bundle_reader *reader, struct mir_error *err)
+{
+    return scan(reader, err) && sort_entries(reader, err) && read_layout(reader, err) &&
+           read_names(reader, err) && bundle_reader_read_base(reader, err);
+}
+
+bool bundle_reader_open_pipe(int fd, const char *name, const struct mir_cancel *cancel,
+                             struct bundle_reader **out, struct mir_error *err)
+{
+    __attribute__((cleanup(auto_reader_close))) struct bundle_reader *reader =
+        new_reader(name, BUNDLE_FORM_PIPE);
+
+    if (!bundle_pipe_open(reader, fd, cancel, err) || (!reader->pipe && !look(reader, err)))
+        return false;
+    *out = mir_steal(&reader);
+    return true;
+}
+
+static bool open_plain_stdin(struct bundle_reader **out, struct mir_error *err)
+{
+    if (bundle_pipe_is_plain(STDIN_FILENO))
+        return bundle_reader_open_pipe(STDIN_FILENO, BUNDLE_STDIN, NULL, out, err);
+    (void)mir_fail(err, MIR_E_UNSUPPORTED,
+                   BUNDLE_STDIN " is no file, and here a bundle is read in any order");
+    return mir_hint(err, "save it to a file first");
+}
+
+bool bundle_reader_open(const char *path, enum bundle_form form, struct bundle_reader **out,
+                        struct mir_error *err)
+{
+    __attribute__((cleanup(auto_reader_close))) struct bundle_reader *reader = NULL;
+
+    if (form == BUNDLE_FORM_PIPE)
+        return open_plain_stdin(out, err);
+    reader = new_reader(path, form);
+    if (!look(reader, err))
         return false;
     *out = mir_steal(&reader);
     return true;
@@ -144,6 +183,7 @@ void bundle_reader_close(struct bundle_reader *reader)
     if (reader->fd >= 0)
         (void)close(reader->fd);
     bundle_volumes_free(reader->volumes);
+    bundle_pipe_in_free(reader->pipe);
     bundle_names_release(&reader->names);
     bundle_base_read_free(reader->base);
     free(reader->entries);
@@ -300,13 +340,17 @@ const struct bundle_blob *bundle_reader_find(const struct bundle_reader *reader,
 {
     const struct bundle_entry *entry = bundle_reader_entry(reader, digest);
 
+    if (reader->pipe)
+        return bundle_pipe_find(reader->pipe, digest);
     return entry ? &entry->blob : NULL;
 }
 
 static bool missing(const struct bundle_reader *reader, const struct img_digest *digest,
                     struct mir_error *err)
 {
-    return mir_fail(err, MIR_E_NOT_FOUND, "%s: the blob %s is missing", reader->path, digest->text);
+    (void)mir_fail(err, MIR_E_NOT_FOUND, "%s: the blob %s is missing", reader->path, digest->text);
+    return reader->pipe && mir_hint(err, "manifests that come after other blobs are not found in a "
+                                         "pipe: if it has them, save it to a file first");
 }
 
 static bool check_range(const struct bundle_reader *reader, const struct bundle_entry *entry,
@@ -364,6 +408,8 @@ bool bundle_reader_read(const struct bundle_reader *reader, const struct bundle_
 {
     const struct bundle_entry *entry = bundle_reader_entry(reader, &blob->digest);
 
+    if (reader->pipe)
+        return bundle_pipe_read(reader, blob, offset, data, len, err);
     if (!entry)
         return missing(reader, &blob->digest, err);
     if (!check_range(reader, entry, offset, len, err))
@@ -377,19 +423,19 @@ bool bundle_reader_load(const struct bundle_reader *reader, const struct img_dig
                         size_t max, char **bytes, size_t *len, struct mir_error *err)
 {
     auto_free char *data = NULL;
-    const struct bundle_entry *entry = bundle_reader_entry(reader, digest);
+    const struct bundle_blob *blob = bundle_reader_find(reader, digest);
     struct img_digest got;
     size_t size;
 
-    if (!entry)
+    if (!blob)
         return missing(reader, digest, err);
-    if (entry->blob.size > max || !mir_size_from_u64(entry->blob.size, &size))
+    if (blob->size > max || !mir_size_from_u64(blob->size, &size))
         return mir_fail(err, MIR_E_LIMIT,
                         "%s: blob %s: %" PRIu64 " bytes are over the limit of %zu", reader->path,
-                        digest->text, entry->blob.size, max);
+                        digest->text, blob->size, max);
     data = mir_alloc(size + 1);
-    if (!read_entry(reader, entry, 0, data, size, err))
-        return mir_context(err, "%s: blob %s", reader->path, digest->text);
+    if (!bundle_reader_read(reader, blob, 0, data, size, err))
+        return false;
     img_digest_of(img_digest_algo(digest), mir_span(data, size), &got);
     if (!img_digest_check(digest, &got, err))
         return mir_context(err, "%s", reader->path);

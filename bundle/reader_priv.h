@@ -11,6 +11,7 @@
 #include "bundle/bundle.h"
 #include "bundle/layout_priv.h"
 
+struct bundle_pipe_in;
 struct bundle_volumes;
 
 struct bundle_entry {
@@ -41,7 +42,8 @@ struct bundle_reader {
     /* BUNDLE_FORM_TAR */
     struct bundle_volumes *volumes;
     struct bundle_extent layout, index, base_file;
-    bool has_docker_manifest; /* manifest.json: perhaps the archive of "docker save" */
+    struct bundle_pipe_in *pipe; /* BUNDLE_FORM_PIPE, else NULL */
+    bool has_docker_manifest;    /* manifest.json: perhaps the archive of "docker save" */
 };
 
 /** Open the file and note where everything is. */

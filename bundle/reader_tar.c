@@ -296,7 +296,7 @@ bool bundle_tar_is_sound(struct bundle_volumes *set)
 
 bool bundle_tar_scan(struct bundle_reader *reader, struct mir_error *err)
 {
-    return bundle_volumes_find(reader->path, &reader->volumes, err) &&
+    return (reader->volumes || bundle_volumes_find(reader->path, &reader->volumes, err)) &&
            refuse_compressed(reader, err) && walk_volumes(reader, err) &&
            check_complete(reader, err);
 }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "bundle/journal_priv.h"
 #include "bundle/leftover_priv.h"
+#include "bundle/pipe_priv.h"
 #include "bundle/volumes_priv.h"
 #include "bundle/writer_priv.h"
 
@@ -29,6 +30,7 @@ static void free_writer(struct bundle_writer *writer)
         bundle_leftover_close(writer->leftovers[i]);
     if (writer->dir >= 0)
         (void)close(writer->dir);
+    bundle_pipe_out_free(writer->out);
     free(writer);
 }
 
@@ -39,7 +41,10 @@ static bool begin(struct bundle_writer *writer, struct mir_error *err)
         return bundle_tar_begin(writer, err);
     case BUNDLE_FORM_DIR:
         return bundle_dir_begin(writer, err);
+    case BUNDLE_FORM_PIPE:
+        break;
     }
+    assert(false); /* pipes begin with bundle_writer_begin_pipe() */
     return false;
 }
 
@@ -56,6 +61,33 @@ static bool check_volume_bytes(enum bundle_form form, uint64_t bytes, struct mir
     return true;
 }
 
+static struct bundle_writer *new_writer(const char *path, enum bundle_form form,
+                                        const struct bundle_plan *plan, uint64_t volume_bytes)
+{
+    struct bundle_writer *writer = mir_alloc(sizeof(*writer));
+
+    *writer =
+        (struct bundle_writer){.form = form, .plan = plan, .volume_bytes = volume_bytes, .dir = -1};
+    writer->path = mir_strdup(path);
+    writer->states = mir_alloc_array(plan->blob_count, sizeof(*writer->states));
+    writer->reached = mir_alloc_array(plan->blob_count, sizeof(*writer->reached));
+    return writer;
+}
+
+bool bundle_writer_begin_pipe(int fd, const char *name, const struct bundle_plan *plan,
+                              const struct mir_cancel *cancel, struct bundle_writer **out,
+                              struct mir_error *err)
+{
+    struct bundle_writer *writer = new_writer(name, BUNDLE_FORM_PIPE, plan, 0);
+
+    if (!bundle_pipe_begin(writer, fd, cancel, err)) {
+        free_writer(writer);
+        return false;
+    }
+    *out = writer;
+    return true;
+}
+
 bool bundle_writer_begin(const char *path, enum bundle_form form, const struct bundle_plan *plan,
                          uint64_t volume_bytes, struct bundle_writer **out, struct mir_error *err)
 {
@@ -63,12 +95,7 @@ bool bundle_writer_begin(const char *path, enum bundle_form form, const struct b
 
     if (!check_volume_bytes(form, volume_bytes, err))
         return false;
-    writer = mir_alloc(sizeof(*writer));
-    *writer =
-        (struct bundle_writer){.form = form, .plan = plan, .volume_bytes = volume_bytes, .dir = -1};
-    writer->path = mir_strdup(path);
-    writer->states = mir_alloc_array(plan->blob_count, sizeof(*writer->states));
-    writer->reached = mir_alloc_array(plan->blob_count, sizeof(*writer->reached));
+    writer = new_writer(path, form, plan, volume_bytes);
     if (!begin(writer, err)) {
         bundle_writer_suspend(writer); /* what an earlier run brought is not lost with this one */
         return false;
@@ -106,6 +133,8 @@ bool bundle_writer_read(struct bundle_writer *writer, size_t blob, uint64_t offs
                                     writer->plan->blob_offsets[blob] + offset, err);
     case BUNDLE_FORM_DIR:
         return bundle_dir_read(writer, blob, offset, data, len, err);
+    case BUNDLE_FORM_PIPE:
+        return mir_fail(err, MIR_E_UNSUPPORTED, "%s cannot be read back", writer->path);
     }
     return false;
 }
@@ -119,6 +148,9 @@ void bundle_writer_reset(struct bundle_writer *writer, size_t blob)
         break;
     case BUNDLE_FORM_DIR:
         bundle_dir_reset(writer, blob);
+        break;
+    case BUNDLE_FORM_PIPE:
+        bundle_pipe_reset(writer, blob);
         break;
     }
 }
@@ -144,6 +176,8 @@ static bool write_bytes(struct bundle_writer *writer, size_t blob, uint64_t offs
         return bundle_tar_write(writer, blob, offset, bytes, err);
     case BUNDLE_FORM_DIR:
         return bundle_dir_write(writer, blob, offset, bytes, err);
+    case BUNDLE_FORM_PIPE:
+        return bundle_pipe_write(writer, blob, offset, bytes, err);
     }
     return false;
 }
@@ -165,6 +199,8 @@ bool bundle_writer_finish(struct bundle_writer *writer, size_t blob, struct mir_
 {
     assert(blob < writer->plan->blob_count && !bundle_writer_has(writer, blob));
     if (writer->form == BUNDLE_FORM_DIR && !bundle_dir_finish(writer, blob, err))
+        return false;
+    if (writer->form == BUNDLE_FORM_PIPE && !bundle_pipe_finish(writer, blob, err))
         return false;
     atomic_store(&writer->states[blob], BUNDLE_BLOB_FINISHED);
     return true;
@@ -191,6 +227,9 @@ bool bundle_writer_drop(struct bundle_writer *writer, const bool *keep_image, co
     case BUNDLE_FORM_DIR:
         bundle_dir_drop(writer);
         return true;
+    case BUNDLE_FORM_PIPE:
+        return mir_fail(err, MIR_E_UNSUPPORTED, "what has gone to %s cannot be taken back",
+                        writer->path);
     }
     return false;
 }
@@ -215,6 +254,9 @@ bool bundle_writer_commit(struct bundle_writer *writer, struct mir_error *err)
     case BUNDLE_FORM_DIR:
         committed = bundle_dir_commit(writer, err);
         break;
+    case BUNDLE_FORM_PIPE:
+        committed = bundle_pipe_commit(writer, err);
+        break;
     }
     if (!committed) {
         bundle_writer_suspend(writer);
@@ -235,6 +277,8 @@ void bundle_writer_suspend(struct bundle_writer *writer)
     case BUNDLE_FORM_DIR:
         bundle_dir_suspend(writer);
         break;
+    case BUNDLE_FORM_PIPE:
+        break; /* it ends in the middle, which every reader sees */
     }
     free_writer(writer);
 }
@@ -249,6 +293,8 @@ void bundle_writer_abort(struct bundle_writer *writer)
         break;
     case BUNDLE_FORM_DIR:
         bundle_dir_abort(writer);
+        break;
+    case BUNDLE_FORM_PIPE:
         break;
     }
     free_writer(writer);

@@ -15,6 +15,7 @@
 
 struct bundle_journal;
 struct bundle_leftover;
+struct bundle_pipe_out;
 struct bundle_volumes;
 
 enum bundle_blob_state {
@@ -46,6 +47,9 @@ struct bundle_writer {
     bool made_algo[2]; /* we created blobs/sha256, blobs/sha512 */
     bool made_layout;  /* we wrote oci-layout */
     bool index_begun;  /* index.json may be the new one */
+
+    /* BUNDLE_FORM_PIPE */
+    struct bundle_pipe_out *out;
 };
 
 MIR_MUST_CHECK bool bundle_tar_begin(struct bundle_writer *writer, struct mir_error *err);
