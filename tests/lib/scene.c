@@ -121,7 +121,9 @@ bool scene_copy(struct scene *scene, const struct img_digest *digest)
                                          .source = {.retry_times = 3, .creds = "user:s3cret-word"}};
 
     set_stage(scene);
-    source = mir_format("docker://%s/ns/app@%s", server_host(scene->server), digest->text);
+    source = scene->source
+                 ? mir_strdup(scene->source)
+                 : mir_format("docker://%s/ns/app@%s", server_host(scene->server), digest->text);
     return copy_new(&options, destination, &scene->copy, &scene->err) &&
            copy_add(scene->copy, source, NULL, false, &scene->err) &&
            copy_plan(scene->copy, &scene->err) && copy_run(scene->copy, &scene->err);

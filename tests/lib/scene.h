@@ -31,6 +31,7 @@ struct scene {
     struct mir_cancel cancel;
     char *dir, *bundle; /* dir holds nothing but the bundle */
     const char *form;   /* "bundle", or "oci" */
+    const char *source; /* what is copied instead of the registry's image, or NULL; borrowed */
     struct copy_progress progress;
     struct copy *copy; /* of the last scene_copy() */
     struct mir_error err;

@@ -198,6 +198,40 @@ static void copy_goes_on_where_ranges_are_not_known(void **state)
     expect_second_figures(scene, SCENE_LAYER_BYTES - GOT);
 }
 
+/* Another source may bring the rest: here a bundle of the same image, made before. What the broken
+ * run left is right, or wrong. */
+static void go_on_from_a_bundle(struct scene *scene, const char *left, uint64_t moved)
+{
+    auto_scratch *elsewhere = scratch_new();
+    auto_free char *file = mir_format("%s/in.tar", elsewhere);
+    auto_free char *source = mir_format("bundle:%s", file);
+
+    scene_reply(scene, layer_reply(scene, scene->layer, 1));
+    fail_in_the_layer(scene, left);
+    expect_copied(scene);
+    assert_int_equal(rename(scene->bundle, file), 0);
+    assert_false(scene_copy_honest(scene));
+    expect_asked(scene, 1 + TRIES, "bytes=75000-");
+    scene->source = source;
+    expect_copied(scene);
+    expect_asked(scene, 1 + TRIES, "bytes=75000-");
+    expect_figures(scene, MANIFEST + moved, CONFIG + SCENE_LAYER_BYTES - moved);
+}
+
+static void copy_goes_on_from_a_bundle(void **state)
+{
+    struct scene *scene = *state;
+
+    go_on_from_a_bundle(scene, scene->layer, SCENE_LAYER_BYTES - GOT);
+}
+
+static void copy_from_a_bundle_believes_nothing_of_an_earlier_run(void **state)
+{
+    struct scene *scene = *state;
+
+    go_on_from_a_bundle(scene, flipped_layer(scene, GOT / 2), SCENE_LAYER_BYTES);
+}
+
 /* ---- over what stands there ---- */
 
 /* The bundle stands there, with a wrong byte in the layer (none if that is behind its end). */
@@ -274,6 +308,8 @@ int main(void)
         IN_FILE(copy_believes_nothing_of_an_earlier_run),
         IN_DIRECTORY(copy_believes_nothing_of_an_earlier_run),
         IN_FILE(copy_goes_on_where_ranges_are_not_known),
+        IN_FILE(copy_goes_on_from_a_bundle),
+        IN_FILE(copy_from_a_bundle_believes_nothing_of_an_earlier_run),
         IN_FILE(copy_takes_what_stands_there),
         IN_FILE(copy_fetches_what_is_damaged_there),
         IN_FILE(copy_joins_what_stands_there_and_what_was_left),
