@@ -159,11 +159,11 @@ static bool parse_head(struct parse *parse, struct mir_span line, struct mir_err
     const json_t *base;
     const char *name;
 
+    mir_buf_init(&text, BUNDLE_BASE_LINE_MAX + sizeof("]}"));
     if (!mir_span_ends_with(line, HEAD_END))
         return wrong(parse, "does not end in " HEAD_END, err);
     if (line.len > BUNDLE_BASE_LINE_MAX)
         return wrong(parse, "is too long", err);
-    mir_buf_init(&text, BUNDLE_BASE_LINE_MAX + sizeof("]}"));
     mir_buf_add(&text, line);
     mir_buf_text(&text, "]}");
     if (!mir_json_parse(mir_buf_span(&text), parse->name, &head, err))
