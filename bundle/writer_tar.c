@@ -8,7 +8,6 @@
 #include "bundle/writer_priv.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,18 +69,10 @@ static bool check_neighbour(const struct bundle_writer *writer, struct mir_error
 
 static bool check_count(const struct bundle_writer *writer, struct mir_error *err)
 {
-    uint64_t bytes = writer->plan->bytes;
-    uint64_t needed = bundle_volumes_needed(bytes, writer->volume_bytes);
-    uint64_t least = bytes / BUNDLE_VOLUMES_MAX + BUNDLE_VOLUME_UNIT;
+    size_t count;
 
-    if (needed <= BUNDLE_VOLUMES_MAX)
-        return true;
-    (void)mir_fail(err, MIR_E_LIMIT,
-                   "%s: %" PRIu64 " bytes in volumes of %" PRIu64 " are %" PRIu64
-                   " volumes; at most %d can be numbered",
-                   writer->path, bytes, writer->volume_bytes, needed, BUNDLE_VOLUMES_MAX);
-    return mir_hint(err, "take volumes of at least %" PRIu64 " bytes",
-                    least - least % BUNDLE_VOLUME_UNIT);
+    return bundle_volumes_count(writer->plan->bytes, writer->volume_bytes, &count, err) ||
+           mir_context(err, "%s", writer->path);
 }
 
 /* ---- everything but blobs ---- */

@@ -333,9 +333,8 @@ static void print_summary(struct cli *cli, const char *since, const struct copy 
     requests = totals.requests_source + totals.requests_destination;
     mir_log(&cli->sink, MIR_LEVEL_INFO,
             "%zu image%s: %zu copied, %zu present, %zu failed; %s moved, %llu requests",
-            totals.images, totals.images == 1 ? "" : "s",
-            totals.images - totals.present - totals.failed, totals.present, totals.failed,
-            mir_bytes_text(totals.bytes_moved, moved), (unsigned long long)requests);
+            totals.images, totals.images == 1 ? "" : "s", totals.copied, totals.present,
+            totals.failed, mir_bytes_text(totals.bytes_moved, moved), (unsigned long long)requests);
     print_left_out(cli, since, &totals);
 }
 

@@ -415,11 +415,12 @@ static bool plan_destination(struct copy *copy, struct mir_error *err)
 static bool check_volumes(const struct copy *copy, struct mir_error *err)
 {
     bool is_file = copy->has_destination && !copy_goes_to_registry(copy) &&
-                   copy->destination.form == BUNDLE_FORM_TAR;
+                   copy->destination.form == BUNDLE_FORM_TAR &&
+                   strcmp(copy->destination.path, "-") != 0;
 
     if (copy->options.volume_bytes == 0 || is_file)
         return true;
-    (void)mir_fail(err, MIR_E_USAGE, "only a bundle can be cut into volumes%s%s",
+    (void)mir_fail(err, MIR_E_USAGE, "only a bundle's file can be cut into volumes%s%s",
                    copy->has_destination ? ", not " : "",
                    copy->has_destination ? copy->destination.text : "");
     return mir_hint(err, "write to bundle:FILE, or leave --volume-size out");
@@ -454,6 +455,7 @@ void copy_get_totals(const struct copy *copy, struct copy_totals *out)
     *out = copy->totals;
     out->images = copy->image_count;
     for (size_t i = 0; i < copy->image_count; i++) {
+        out->copied += copy->images[i]->outcome == COPY_OUTCOME_COPIED;
         out->failed += copy->images[i]->outcome == COPY_OUTCOME_FAILED;
         out->present += copy->images[i]->outcome == COPY_OUTCOME_PRESENT;
     }

@@ -100,7 +100,7 @@ MIR_MUST_CHECK bool copy_verdict(const struct copy *copy, struct mir_error *err)
 /* ---- what the plan says and what happened ---- */
 
 struct copy_totals {
-    size_t images, failed, present;
+    size_t images, copied, failed, present;
     size_t manifests, blobs; /* unique, of all images that are not present */
     uint64_t bytes;          /* of those */
     uint64_t bytes_present;  /* of those, there already (exact after a dry run) */

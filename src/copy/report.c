@@ -68,6 +68,8 @@ static json_t *totals_json(const struct copy *copy)
     set_number(object, "bytesReused", totals.bytes_reused);
     set_number(object, "requestsSource", totals.requests_source);
     set_number(object, "requestsDestination", totals.requests_destination);
+    if (totals.volumes > 0)
+        set_number(object, "volumes", totals.volumes);
     return object;
 }
 

@@ -32,8 +32,9 @@ mkdir "$T/v"
 expect_status 0 mirror copy --dry-run --volume-size "$size" --file "$T/list" "bundle:$T/v/a.tar"
 expect_line "$out" 'volumes: *7'
 expect_equal 0 "$(count "$T/v" '*')" "files after a dry run"
-expect_status 0 mirror copy --volume-size "$size" --jobs 16 --file "$T/list" "bundle:$T/v/a.tar"
+expect_status 0 mirror copy --volume-size "$size" --jobs 16 --report "$T/report" --file "$T/list" "bundle:$T/v/a.tar"
 expect_equal 7 "$(count "$T/v" '*')" "files"
+expect_equal 7 "$(jq .totals.volumes "$T/report")" "volumes in the report"
 expect_equal "$(sha256sum <"$T/whole.tar")" "$(cat "$T/v"/a.tar.* | sha256sum)" "the volumes in a row"
 for i in 1 2 3 4 5 6; do expect_equal "$size" "$(stat -c %s "$T/v/a.tar.00$i")"; done
 # What another tool cuts is the same.
@@ -137,9 +138,9 @@ for bad in 0 63KiB 4G big '' 99999999TiB; do
     expect_status 2 mirror copy --volume-size "$bad" --file "$T/list" "bundle:$T/bad.tar"
     expect_contains "$err" --volume-size hint
 done
-for target in "docker://$B/bad/" "oci:$T/bad"; do
+for target in "docker://$B/bad/" "oci:$T/bad" bundle:-; do
     expect_status 2 mirror copy --volume-size 1GiB --file "$T/list" "$target"
-    expect_contains "$err" 'only a bundle can be cut into volumes' "$target"
+    expect_contains "$err" "only a bundle's file can be cut into volumes" "$target"
 done
 images "$T/large" big --layers 1 --layer-bytes 66000000 >/dev/null
 expect_status 2 mirror copy --volume-size 64KiB "oci:$T/large" "bundle:$T/bad.tar"
@@ -150,6 +151,7 @@ expect_equal 0 "$(count "$T" 'bad*')" "files of refused copies"
 expect_status 1 bash -c "ulimit -f 2048 && exec \"\$0\" \"\$@\"" "$MIRROR" copy \
     "bundle:$T/whole.tar" "bundle:$T/limited.tar"
 expect_contains "$err" 'limit' '--volume-size'
+expect_contains "$err" '0 copied, 0 present'
 expect_equal 0 "$(count "$T" 'limited*')" "files of a copy that did not fit"
 expect_status 0 bash -c "ulimit -f 2048 && exec \"\$0\" \"\$@\"" "$MIRROR" copy --volume-size 2MiB \
     "bundle:$T/whole.tar" "bundle:$T/limited.tar"
