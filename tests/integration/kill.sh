@@ -3,7 +3,7 @@
 # that of an undisturbed copy, byte for byte, and next to nothing is fetched twice.
 #
 # KILLS (15) is how often a pull into a bundle is killed; the other copies are killed a third as
-# often. SEED draws the moments. What is asserted of a round of K kills and one run to the end:
+# often. SEED draws the moments. What is asserted of a round of K kills and a run to the end:
 #
 #   bytes delivered to the client <= those of an undisturbed copy
 #                                      + K * (JOBS * BUFFER + MANIFESTS)
@@ -125,14 +125,40 @@ left=$(printf './b.tar.%03d\n' 1 2 3 4 5)
 pulls "into volumes" $(((KILLS + 2) / 3)) is_whole_set --volume-size 4MiB "$source" \
     "bundle:$T/to/b.tar"
 
+# A list that grows with each kill: what came for the shorter one is used for the longer one.
+images "$T/many" many --count 12 --layer-bytes 700000 >/dev/null
+push_layout "$T/many" "$REGISTRY"
+jq -r '.manifests[] | .annotations["org.opencontainers.image.ref.name"] + "@" + .digest' \
+    "$T/many/index.json" | sed "s#^[^/]*#$LINK#" >"$T/all"
+before=$(delivered down)
+expect_status 0 mirror copy --jobs "$JOBS" -q --file "$T/all" "bundle:$T/all.tar"
+undisturbed=$(($(delivered down) - before))
+MANIFESTS=$((MANIFESTS + 12 * 2048))
+total=0 over=0 limit=$(((KILLS + 2) / 3))
+while [ "$total" -lt "$limit" ]; do
+    rm -rf "$T/to"
+    mkdir "$T/to"
+    before=$(delivered down)
+    for ((lines = 2; lines <= 12; lines += 2)); do
+        head -n "$lines" "$T/all" >"$T/some"
+        ! killed copy --jobs "$JOBS" -q --file "$T/some" "bundle:$T/to/b.tar" || total=$((total + 1))
+    done
+    expect_status 0 mirror copy --jobs "$JOBS" -q --file "$T/all" "bundle:$T/to/b.tar"
+    over=$((over + $(delivered down) - before - undisturbed))
+    expect_same "$T/all.tar" "$T/to/b.tar"
+    expect_equal ./b.tar "$(cd "$T/to" && find . ! -name . -prune)" "what is left"
+done
+allowed=$((total * (JOBS * BUFFER + MANIFESTS)))
+echo "a list that grows: $total kills of $undisturbed bytes: $over bytes more than undisturbed," \
+    "$allowed allowed"
+[ "$over" -le "$allowed" ] || fail "too many"
+
 # ---- pushes ------------------------------------------------------------------------------------
 
 # Uploads begin anew after a kill, so small blobs go forward where large ones would not.
 images "$T/small" big --layers 80 --layer-bytes $((200 << 10)) --seed 2 >/dev/null
 digest=$(image_digest "$T/small" registry.example.invalid/big/image:1)
 tar -C "$T/small" -cf "$T/small.tar" .
-push_layout "$T/small" "$REGISTRY/small"
-pushed=$REGISTRY
 
 start_registry
 link "$T/link2" "$T/counts" "$REGISTRY"
@@ -141,7 +167,7 @@ while [ "$total" -lt "$limit" ]; do
     rounds=$((rounds + 1))
     round $((limit - total)) copy --jobs "$JOBS" -q "bundle:$T/small.tar" "docker://$LINK/r$rounds/"
     total=$((total + kills))
-    fetch_compare "$pushed/small/big/image" "$REGISTRY/r$rounds/big/image" "$digest"
+    fetch_image "$REGISTRY/r$rounds/big/image" "$digest" "$T/fetched$rounds"
     # What has arrived is not sent again, but for what arrived as the client died.
     sent=$(grep -cE "\"PUT /v2/r$rounds/big/image/blobs/uploads/[^\"]*\" 201" "$REGISTRY_LOG") || true
     [ "$sent" -ge "$blobs" ] && [ "$sent" -le $((blobs + kills * JOBS)) ] ||
