@@ -70,6 +70,9 @@ bool copy_left_out_missing(const struct copy_blob *blob, struct mir_error *err)
                    "%s leaves it out, because its base %s has it (the bundle whose index.json is "
                    "%s), and it is not at the destination",
                    bundle_of(blob), base->name, base->index.text);
+    if (mir_ends_with(base->name, ".json"))
+        return mir_hint(err, "load the bundle that %s is of first, or give both bundles",
+                        base->name);
     return mir_hint(err, "load %s first, or give both bundles", base->name);
 }
 
