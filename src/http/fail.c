@@ -68,11 +68,14 @@ static enum mir_code code_of_curl(CURLcode code)
 }
 
 /* A handshake that the network broke may work the next time; libcurl has one code for both. The
- * words are OpenSSL's and libcurl's, not ours. */
+ * words are OpenSSL's and libcurl's, not ours. libcurl keeps the first words of a request: they can
+ * be those of a broken connection, whose successor then failed in its handshake. */
 static bool is_dropped_handshake(const char *text)
 {
-    return strstr(text, "SSL_ERROR_SYSCALL") || strstr(text, "onnection reset") ||
-           strstr(text, "unexpected eof") || strstr(text, "Broken pipe");
+    return strstr(text, "bad record mac") || strstr(text, "SSL_read") ||
+           strstr(text, "SSL_write") || strstr(text, "SSL_ERROR_SYSCALL") ||
+           strstr(text, "onnection reset") || strstr(text, "unexpected eof") ||
+           strstr(text, "Broken pipe");
 }
 
 bool http_error_is_handshake(const struct mir_error *err)
