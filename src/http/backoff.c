@@ -43,7 +43,7 @@ static int64_t until_date(const struct http_response *response, const char *text
                                                        : (int64_t)(then - now) * 1000;
 }
 
-static int64_t retry_after(const struct http_response *response)
+int64_t http_retry_after(const struct http_response *response)
 {
     const char *text = http_response_header(response, "Retry-After");
     uint64_t seconds;
@@ -70,7 +70,7 @@ static int64_t delay_ms(const struct http_backoff *backoff, const struct http_re
 {
     unsigned doublings = backoff->tries < 10 ? backoff->tries : 10;
     int64_t step = (int64_t)BACKOFF_FIRST_MS << doublings;
-    int64_t asked = response && response->headers.ptr ? retry_after(response) : 0;
+    int64_t asked = response && response->headers.ptr ? http_retry_after(response) : 0;
 
     if (asked > 0)
         return asked;

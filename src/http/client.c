@@ -50,6 +50,8 @@ struct http_client *http_client_new(const struct http_options *options)
     client->clock = options->clock ? options->clock : mir_clock_real();
     client->cancel = options->cancel;
     client->sink = options->sink;
+    if (options->limit_rate > 0)
+        client->rate = http_rate_new(options->limit_rate);
     return client;
 }
 
@@ -59,6 +61,7 @@ void http_client_free(struct http_client *client)
         return;
     free(client->user_agent);
     mir_free_secret(client->plain_proxy);
+    http_rate_free(client->rate);
     free(client);
 }
 
@@ -89,6 +92,11 @@ void http_conn_free(struct http_conn *conn)
     curl_easy_cleanup(conn->second);
     (void)curl_multi_cleanup(conn->multi);
     free(conn);
+}
+
+void http_conn_watch(struct http_conn *conn, const struct mir_watch *watch)
+{
+    conn->watch = watch ? *watch : (struct mir_watch){0};
 }
 
 const char *http_method_name(enum http_method method)

@@ -83,6 +83,11 @@ bool http_error_is_handshake(const struct mir_error *err)
     return err->code == MIR_E_TLS && err->sys == CURLE_SSL_CONNECT_ERROR;
 }
 
+bool http_is_dropped_handshake(const char *curl_text)
+{
+    return is_dropped_handshake(curl_text);
+}
+
 bool http_fail_curl(struct mir_error *err, CURLcode code, const char *curl_text)
 {
     auto_free char *text =

@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "base/sink.h"
 #include "base/span.h"
+#include "base/watch.h"
 
 #define HTTP_HEADER_BYTES_MAX   (128u << 10) /* all header lines of one answer, 1xx included */
 #define HTTP_REDIRECTS_MAX      8
@@ -89,6 +90,7 @@ struct http_options {
     unsigned retry_times;            /* further tries after the first; 0: none */
     int64_t connect_timeout_ms;      /* 30 s */
     int64_t stall_timeout_ms;        /* no byte either way for so long: 60 s */
+    uint64_t limit_rate;             /* bytes of bodies a second, over all connections; 0: any */
     const struct mir_clock *clock;   /* the real one */
     const struct mir_cancel *cancel; /* none */
     const struct mir_sink *sink;     /* silent */
@@ -105,6 +107,9 @@ uint64_t http_client_requests(const struct http_client *client);
 /** The client outlives its connections. */
 struct http_conn *http_conn_new(struct http_client *client);
 void http_conn_free(struct http_conn *conn);
+
+/** From now on, until another is set; NULL: none. watch is copied, what it points to borrowed. */
+void http_conn_watch(struct http_conn *conn, const struct mir_watch *watch);
 
 /* ---- request and response ----------------------------------------------------------------- */
 
@@ -183,9 +188,9 @@ const char *http_response_header(const struct http_response *response, const cha
  *
  * Retried, with exponential backoff and jitter or as Retry-After says, unless request->once:
  * connections that fail or break, truncated bodies, 408, 429, 5xx. A body for a sink goes on with
- * Range from the byte reached; where the server ignores Range what the sink has is skipped; one that
- * answers another range than asked for, or none it has (416), is asked for the whole body instead,
- * once. A try that brought a good piece of the body further is not counted.
+ * Range from the byte reached; where the server ignores Range what the sink has is skipped; one
+ * that answers another range than asked for, or none it has (416), is asked for the whole body
+ * instead, once. A try that brought a good piece of the body further is not counted.
  *
  * Redirects: GET and HEAD follow 301, 302, 303, 307, 308; the others 307 and 308. At most
  * HTTP_REDIRECTS_MAX, http and https only, never from https to http. Authorization and client
@@ -226,8 +231,8 @@ bool http_backoff_wait(struct http_conn *conn, struct http_backoff *backoff,
 
 /**
  * Does the other side of this https URL speak TLS? Connects and shakes hands, sends no request.
- * True: *speaks is the answer (false: connected, and what came back is no TLS, or the connection
- * was dropped during the handshake). False: could not connect, certificate refused, cancelled.
+ * True: *speaks is the answer (false: connected, and what came back is no TLS, or the handshake was
+ * dropped twice). False: could not connect, certificate refused, cancelled.
  */
 MIR_MUST_CHECK bool http_probe_tls(struct http_conn *conn, const char *url,
                                    const struct http_tls *tls, bool *speaks, struct mir_error *err);

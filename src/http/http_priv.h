@@ -10,7 +10,8 @@
 
 #include "base/mem.h"
 
-#define HTTP_BUFFER_BYTES   (128u << 10) /* what curl receives or sends at once of a body */
+#define HTTP_BUFFER_BYTES   (128u << 10) /* what curl sends, or relays, at once of a body */
+#define HTTP_INTAKE_BYTES   (512u << 10) /* what it receives at once of a large one */
 #define HTTP_SMALL_BYTES    (16u << 10)  /* where there is no such body */
 #define HTTP_POLL_MS        200          /* the longest time a cancel goes unseen */
 #define HTTP_CONNECT_MS     (30 * 1000)
@@ -27,6 +28,7 @@ struct http_client {
     const struct mir_clock *clock;
     const struct mir_cancel *cancel;
     const struct mir_sink *sink;
+    struct http_rate *rate; /* NULL: no limit */
     _Atomic uint64_t requests;
 };
 
@@ -35,6 +37,7 @@ struct http_conn {
     CURLM *multi;
     CURL *easy;
     CURL *second; /* the relay's GET; NULL until there is one */
+    struct mir_watch watch;
 };
 
 struct http_tls {
@@ -73,6 +76,7 @@ enum http_body_mode {
 
 /* One request on the wire, without redirects and retries. */
 struct http_try {
+    struct http_conn *conn; /* whose watch hears of it */
     struct http_client *client;
     const struct http_request *request;
     struct http_response *response;
@@ -98,7 +102,7 @@ struct http_try {
 };
 
 /* try.c */
-bool http_try_begin(struct http_try *t, const struct http_conn *conn, CURL *easy,
+bool http_try_begin(struct http_try *t, struct http_conn *conn, CURL *easy,
                     const struct http_request *request, const struct http_trail *trail,
                     struct http_response *response, struct mir_error *err);
 /** Has something moved lately, and does the user still want it? If not, err says so. */
@@ -111,10 +115,29 @@ void http_try_drop(struct http_try *t);
 unsigned http_set_common(CURL *easy, const struct http_client *client, const char *url,
                          const struct http_tls *tls, bool away);
 
+/** Wait until the watch of the connection lets requests go. err: MIR_E_CANCELLED. */
+bool http_hold(const struct http_conn *conn, struct mir_error *err);
+
+/* backoff.c */
+/** What Retry-After says, capped; 0: nothing. */
+int64_t http_retry_after(const struct http_response *response);
+
+/* rate.c: so many bytes a second, over all threads that share it */
+struct http_rate;
+struct http_rate *http_rate_new(uint64_t bytes_per_second);
+void http_rate_free(struct http_rate *rate);
+/** The most bytes to ask for at once, so that the flow stays even. */
+size_t http_rate_portion(const struct http_rate *rate, size_t len);
+/** Bytes have moved: wait for as long as the rate wants. Ends early on cancel. */
+void http_rate_spend(struct http_rate *rate, size_t len, const struct mir_clock *clock,
+                     const struct mir_cancel *cancel);
+
 /* fail.c: which error a failed libcurl call is */
 bool http_fail_curl(struct mir_error *err, CURLcode code, const char *curl_text);
 /** The same for a proxy's answer to CONNECT. */
 bool http_fail_proxy(struct mir_error *err, long status);
+/** After CURLE_SSL_CONNECT_ERROR: was it the network, so that it may work the next time? */
+bool http_is_dropped_handshake(const char *curl_text);
 
 /* answer.c: judging the header of an answer */
 bool http_answer_header(struct http_try *t, struct mir_span line);

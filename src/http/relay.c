@@ -36,6 +36,7 @@ struct relay {
     bool verified;
     bool over; /* there is an answer to hand back */
     char *ring;
+    size_t ring_bytes;
     size_t start;
     size_t len;
 };
@@ -46,7 +47,7 @@ static size_t ring_room(void *ctx)
 {
     const struct relay *r = ctx;
 
-    return RING_BYTES - r->len;
+    return r->ring_bytes - r->len;
 }
 
 static size_t ring_ready(void *ctx)
@@ -59,10 +60,10 @@ static size_t ring_ready(void *ctx)
 static bool ring_write(void *ctx, struct mir_span bytes, struct mir_error *err)
 {
     struct relay *r = ctx;
-    size_t at = (r->start + r->len) % RING_BYTES;
-    size_t first = RING_BYTES - at < bytes.len ? RING_BYTES - at : bytes.len;
+    size_t at = (r->start + r->len) % r->ring_bytes;
+    size_t first = r->ring_bytes - at < bytes.len ? r->ring_bytes - at : bytes.len;
 
-    if (bytes.len > RING_BYTES - r->len)
+    if (bytes.len > r->ring_bytes - r->len)
         return mir_fail(err, MIR_E_LIMIT, "more bytes at once than the relay holds");
     memcpy(r->ring + at, bytes.ptr, first);
     memcpy(r->ring, bytes.ptr + first, bytes.len - first);
@@ -74,14 +75,14 @@ static bool ring_write(void *ctx, struct mir_span bytes, struct mir_error *err)
 static bool ring_read(void *ctx, uint64_t offset, void *data, size_t len, struct mir_error *err)
 {
     struct relay *r = ctx;
-    size_t first = RING_BYTES - r->start < len ? RING_BYTES - r->start : len;
+    size_t first = r->ring_bytes - r->start < len ? r->ring_bytes - r->start : len;
 
     (void)offset;
     if (len > r->len)
         return mir_fail(err, MIR_E_LIMIT, "fewer bytes in the relay than asked for");
     memcpy(data, r->ring + r->start, first);
     memcpy((char *)data + first, r->ring, len - first);
-    r->start = (r->start + len) % RING_BYTES;
+    r->start = (r->start + len) % r->ring_bytes;
     r->len -= len;
     return true;
 }
@@ -100,6 +101,9 @@ static bool start_get(struct relay *r, struct mir_error *err)
     if (!http_try_begin(&r->get, r->job->get_conn, r->conn->second, &r->get_request, &r->get_trail,
                         r->get_response, err))
         return false;
+    /* What is received at once has to leave the ring some room. */
+    if (r->get_request.size > HTTP_BUFFER_BYTES)
+        (void)curl_easy_setopt(r->conn->second, CURLOPT_BUFFERSIZE, (long)HTTP_BUFFER_BYTES);
     r->get.gate = &r->gate;
     r->get_from = r->get_response->reached;
     r->get_whole = r->get_response->whole;
@@ -279,7 +283,8 @@ static bool unpause(struct relay *r, struct mir_error *err)
         r->put.send_paused = false;
         code = curl_easy_pause(r->conn->easy, CURLPAUSE_CONT);
     }
-    if (code == CURLE_OK && r->get_active && r->get.recv_paused && ring_room(r) >= RING_BYTES / 2) {
+    if (code == CURLE_OK && r->get_active && r->get.recv_paused &&
+        ring_room(r) >= r->ring_bytes / 2) {
         r->get.recv_paused = false;
         code = curl_easy_pause(r->conn->second, CURLPAUSE_CONT);
     }
@@ -338,6 +343,7 @@ bool http_relay_run(struct http_conn *conn, const struct http_relay *relay,
 {
     auto_relay r = {.job = relay,
                     .conn = conn,
+                    .ring_bytes = RING_BYTES,
                     .get_request = *relay->get,
                     .put_request = *relay->put,
                     .get_response = get,
@@ -350,12 +356,16 @@ bool http_relay_run(struct http_conn *conn, const struct http_relay *relay,
     r.gate = (struct http_gate){.room = ring_room, .ready = ring_ready, .ctx = &r};
     r.get_request.sink = &r.sink;
     r.put_request.source = &r.source;
-    r.ring = mir_alloc(RING_BYTES);
+    /* A small body needs no more than itself, and room for a piece that is too much. */
+    if (relay->get->size < RING_BYTES - CURL_MAX_WRITE_SIZE)
+        r.ring_bytes = (size_t)relay->get->size + CURL_MAX_WRITE_SIZE;
+    r.ring = mir_alloc(r.ring_bytes);
     if (!conn->second)
         conn->second = curl_easy_init();
     if (!conn->second)
         abort();
     http_response_start(get, 0);
     http_response_start(put, 0);
-    return start_get(&r, err) && pump(&r, err);
+    return http_hold(relay->get_conn, err) && http_hold(conn, err) && start_get(&r, err) &&
+           pump(&r, err);
 }

@@ -117,7 +117,8 @@ static bool one_try(struct http_conn *conn, const struct http_request *request,
     CURLcode code = CURLE_OK;
     bool answered;
 
-    if (!http_try_begin(&t, conn, conn->easy, request, trail, response, err) ||
+    if (!http_hold(conn, err) ||
+        !http_try_begin(&t, conn, conn->easy, request, trail, response, err) ||
         !transfer(conn, &t, &code, err))
         return false;
     answered = http_try_end(&t, code, err);
@@ -268,8 +269,9 @@ bool http_send(struct http_conn *conn, const struct http_request *request,
 
 /* ---- does it speak TLS? -------------------------------------------------------------------- */
 
+/* *dropped: *speaks is false only because the handshake broke off. */
 static bool probe_once(struct http_conn *conn, const char *url, const struct http_tls *tls,
-                       bool *speaks, struct mir_error *err)
+                       bool *speaks, bool *dropped, struct mir_error *err)
 {
     struct http_request request = {.method = HTTP_HEAD, .url = url, .tls = tls};
     auto_response response = HTTP_RESPONSE_INIT;
@@ -283,9 +285,9 @@ static bool probe_once(struct http_conn *conn, const char *url, const struct htt
     (void)curl_easy_setopt(conn->easy, CURLOPT_CONNECT_ONLY, 1L);
     if (!transfer(conn, &t, &code, err))
         return false;
-    if (code == CURLE_OK || code == CURLE_SSL_CONNECT_ERROR)
-        *speaks = code == CURLE_OK;
-    else
+    *speaks = code == CURLE_OK;
+    *dropped = code == CURLE_SSL_CONNECT_ERROR && http_is_dropped_handshake(t.curl_text);
+    if (code != CURLE_OK && code != CURLE_SSL_CONNECT_ERROR)
         (void)http_fail_curl(err, code, t.curl_text);
     http_try_drop(&t);
     return err->code == MIR_OK;
@@ -295,12 +297,18 @@ bool http_probe_tls(struct http_conn *conn, const char *url, const struct http_t
                     bool *speaks, struct mir_error *err)
 {
     struct http_backoff backoff = {0};
+    bool was_dropped = false;
 
     for (;;) {
         struct mir_error trouble = MIR_ERROR_INIT;
+        bool dropped = false;
+        bool connected = probe_once(conn, url, tls, speaks, &dropped, &trouble);
 
-        if (probe_once(conn, url, tls, speaks, &trouble))
+        if (connected && (!dropped || was_dropped))
             return true;
+        was_dropped |= dropped;
+        if (connected)
+            continue;
         if (!mir_may_retry(&trouble) || !http_backoff_wait(conn, &backoff, NULL, &trouble)) {
             auto_free char *shown = http_url_redact(url);
 

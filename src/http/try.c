@@ -67,9 +67,21 @@ static bool refusal_bytes(struct http_try *t, struct mir_span bytes)
     return !t->cut;
 }
 
+/* Count what moved, and slow down where a rate is set. */
+static void note_bytes(const struct http_try *t, size_t len)
+{
+    struct mir_meter *meter = t->conn->watch.meter;
+
+    if (meter)
+        (void)atomic_fetch_add_explicit(&meter->bytes, len, memory_order_relaxed);
+    if (t->client->rate)
+        http_rate_spend(t->client->rate, len, t->client->clock, t->client->cancel);
+}
+
 static bool take_body(struct http_try *t, struct mir_span bytes)
 {
     t->body_bytes += bytes.len;
+    note_bytes(t, bytes.len);
     switch (t->mode) {
     case HTTP_BODY_PENDING:
         return mir_fail(&t->err, MIR_E_PROTOCOL, "a body without a header");
@@ -124,6 +136,8 @@ static size_t on_read(char *data, size_t size, size_t count, void *ctx)
 
     if (len > left)
         len = (size_t)left;
+    if (t->client->rate)
+        len = http_rate_portion(t->client->rate, len);
     if (len > 0 && t->gate) {
         size_t ready = t->gate->ready(t->gate->ctx);
 
@@ -140,6 +154,7 @@ static size_t on_read(char *data, size_t size, size_t count, void *ctx)
         return CURL_READFUNC_ABORT;
     }
     t->sent += len;
+    note_bytes(t, len);
     return len;
 }
 
@@ -221,11 +236,21 @@ unsigned http_set_common(CURL *easy, const struct http_client *client, const cha
     return bad | set_proxy(easy, client, url);
 }
 
+/* No more than a body can fill. */
+static long buffer_for(uint64_t body_bytes, size_t max)
+{
+    if (body_bytes >= max)
+        return (long)max;
+    return body_bytes > HTTP_SMALL_BYTES ? (long)body_bytes : HTTP_SMALL_BYTES;
+}
+
 /* Memory is for bodies; everything else fits into little. */
 static unsigned set_buffers(const struct http_try *t)
 {
-    long in = t->request->sink ? HTTP_BUFFER_BYTES : HTTP_SMALL_BYTES;
-    long out = t->request->source_len > HTTP_SMALL_BYTES ? HTTP_BUFFER_BYTES : HTTP_SMALL_BYTES;
+    const struct http_request *request = t->request;
+    uint64_t expected = request->has_size ? request->size : UINT64_MAX;
+    long in = request->sink ? buffer_for(expected, HTTP_INTAKE_BYTES) : HTTP_SMALL_BYTES;
+    long out = buffer_for(request->source_len, HTTP_BUFFER_BYTES);
 
     return (unsigned)curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, in) |
            (unsigned)curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, out);
@@ -319,7 +344,7 @@ static unsigned set_callbacks(struct http_try *t)
     return bad;
 }
 
-bool http_try_begin(struct http_try *t, const struct http_conn *conn, CURL *easy,
+bool http_try_begin(struct http_try *t, struct http_conn *conn, CURL *easy,
                     const struct http_request *request, const struct http_trail *trail,
                     struct http_response *response, struct mir_error *err)
 {
@@ -327,7 +352,8 @@ bool http_try_begin(struct http_try *t, const struct http_conn *conn, CURL *easy
         trail->left_home && request->away_tls ? request->away_tls : request->tls;
     unsigned bad;
 
-    *t = (struct http_try){.client = conn->client,
+    *t = (struct http_try){.conn = conn,
+                           .client = conn->client,
                            .request = request,
                            .response = response,
                            .easy = easy,
@@ -347,6 +373,21 @@ bool http_try_begin(struct http_try *t, const struct http_conn *conn, CURL *easy
         return mir_fail(err, MIR_E_UNSUPPORTED, "libcurl refuses a setting (code %u)", bad);
     }
     return true;
+}
+
+bool http_hold(const struct http_conn *conn, struct mir_error *err)
+{
+    const struct http_client *client = conn->client;
+
+    for (;;) {
+        int64_t ms = conn->watch.hold ? conn->watch.hold(conn->watch.ctx) : 0;
+
+        if (mir_is_cancelled(client->cancel))
+            return mir_fail(err, MIR_E_CANCELLED, "stopped by the user");
+        if (ms <= 0)
+            return true;
+        (void)mir_clock_wait(client->clock, ms, client->cancel);
+    }
 }
 
 /* ---- watching and ending ------------------------------------------------------------------- */
@@ -436,10 +477,23 @@ static bool judge(struct http_try *t, CURLcode code, struct mir_error *err)
     return http_fail_curl(err, code, t->curl_text);
 }
 
+static void tell_watch(const struct http_try *t)
+{
+    const struct mir_watch *watch = &t->conn->watch;
+    int status = t->response->status;
+
+    if (watch->meter)
+        (void)atomic_fetch_add_explicit(&watch->meter->answers, 1, memory_order_relaxed);
+    if (watch->pushed_back && (status == 429 || status == 503))
+        watch->pushed_back(watch->ctx, status, http_retry_after(t->response));
+}
+
 bool http_try_end(struct http_try *t, CURLcode code, struct mir_error *err)
 {
     bool answered = judge(t, code, err);
 
     http_try_drop(t);
+    if (answered)
+        tell_watch(t);
     return answered;
 }

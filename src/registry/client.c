@@ -28,6 +28,7 @@ bool reg_client_new(const struct reg_options *options, struct reg_client **out,
         http_client_new(&(struct http_options){.user_agent = options->user_agent,
                                                .retry_times = options->retry_times,
                                                .stall_timeout_ms = options->stall_timeout_ms,
+                                               .limit_rate = options->limit_rate,
                                                .clock = options->clock,
                                                .cancel = options->cancel,
                                                .sink = options->sink});
@@ -73,6 +74,11 @@ void reg_session_free(struct reg_session *session)
         return;
     http_conn_free(session->conn);
     free(session);
+}
+
+void reg_session_watch(struct reg_session *session, const struct mir_watch *watch)
+{
+    http_conn_watch(session->conn, watch);
 }
 
 bool reg_check_names(const struct reg_repo *repo, const char *reference, struct mir_error *err)

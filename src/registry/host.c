@@ -129,7 +129,6 @@ static bool has_port(const char *endpoint)
     return strchr(bracket ? bracket : endpoint, ':') != NULL;
 }
 
-/* A handshake may be dropped by the network too: what is no TLS is asked twice. */
 static bool ask_network(struct reg_session *session, const struct reg_host *host, bool *https,
                         struct mir_error *err)
 {
@@ -145,7 +144,7 @@ static bool ask_network(struct reg_session *session, const struct reg_host *host
         *err = trouble;
         return false;
     }
-    return *https || http_probe_tls(session->conn, url, host->tls, https, err);
+    return true;
 }
 
 static void set_scheme(struct reg_host *host, enum reg_scheme_state state)

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/sink.h"
+#include "base/watch.h"
 #include "image/descriptor.h"
 #include "image/digest.h"
 
@@ -38,6 +39,7 @@ struct reg_options {
     const char *cert_dir;     /* instead of certs.d */
     unsigned retry_times;     /* further tries after the first */
     int64_t stall_timeout_ms; /* a try ends when no byte moves for so long; 0: 60 s */
+    uint64_t limit_rate;      /* bytes of bodies a second over all sessions; 0: any */
     const char *user_agent;
     const struct mir_clock *clock;   /* NULL: the real one */
     const struct mir_cancel *cancel; /* NULL: none */
@@ -60,6 +62,9 @@ bool reg_client_is_relaxed(struct reg_client *client, const char *host);
 
 struct reg_session *reg_session_new(struct reg_client *client);
 void reg_session_free(struct reg_session *session);
+
+/** From now on, until another is set; NULL: none. watch is copied, what it points to borrowed. */
+void reg_session_watch(struct reg_session *session, const struct mir_watch *watch);
 
 /* A repository; borrowed strings. host as in references: "docker.io", "localhost:5000". */
 struct reg_repo {
