@@ -160,12 +160,17 @@ images "$T/small" big --layers 80 --layer-bytes $((200 << 10)) --seed 2 >/dev/nu
 digest=$(image_digest "$T/small" registry.example.invalid/big/image:1)
 tar -C "$T/small" -cf "$T/small.tar" .
 
+mirror copy -q "bundle:$T/small.tar" "docker://$REGISTRY/"
+from_registry=docker://$REGISTRY/big/image@$digest
+
 start_registry
 link "$T/link2" "$T/counts" "$REGISTRY"
 blobs=81 total=0 rounds=0 again=0 limit=$(((KILLS + 2) / 3))
-while [ "$total" -lt "$limit" ]; do
+while [ "$total" -lt "$limit" ] || [ "$rounds" -lt 2 ]; do
     rounds=$((rounds + 1))
-    round $((limit - total)) copy --jobs "$JOBS" -q "bundle:$T/small.tar" "docker://$LINK/r$rounds/"
+    from=bundle:$T/small.tar
+    [ $((rounds % 2)) -eq 1 ] || from=$from_registry
+    round $(((limit + 1) / 2)) copy --jobs "$JOBS" -q "$from" "docker://$LINK/r$rounds/"
     total=$((total + kills))
     fetch_image "$REGISTRY/r$rounds/big/image" "$digest" "$T/fetched$rounds"
     # What has arrived is not sent again, but for what arrived as the client died.

@@ -110,6 +110,17 @@ static void set_stage(struct scene *scene)
         scene->server = server_start(scene->replies, scene->count);
 }
 
+static bool add_also(struct scene *scene)
+{
+    auto_free char *source = NULL;
+
+    if (!scene->also)
+        return true;
+    source =
+        mir_format("docker://%s/ns/app:also@%s", server_host(scene->server), scene->also->text);
+    return copy_add(scene->copy, source, NULL, false, &scene->err);
+}
+
 bool scene_copy(struct scene *scene, const struct img_digest *digest)
 {
     auto_free char *source = NULL;
@@ -125,7 +136,7 @@ bool scene_copy(struct scene *scene, const struct img_digest *digest)
                  ? mir_strdup(scene->source)
                  : mir_format("docker://%s/ns/app@%s", server_host(scene->server), digest->text);
     return copy_new(&options, destination, &scene->copy, &scene->err) &&
-           copy_add(scene->copy, source, NULL, false, &scene->err) &&
+           copy_add(scene->copy, source, NULL, false, &scene->err) && add_also(scene) &&
            copy_plan(scene->copy, &scene->err) && copy_run(scene->copy, &scene->err);
 }
 
@@ -143,7 +154,7 @@ static bool look_at(struct scene *scene, const struct bundle_reader *reader)
 
     if (!bundle_verify(reader, 1, &sink, &totals, &scene->err))
         return false;
-    if (totals.problems == 0 && totals.images == 1)
+    if (totals.problems == 0 && totals.images == (scene->also ? 2 : 1))
         return true;
     return mir_fail(&scene->err, MIR_E_DIGEST, "%zu problems, %zu images", totals.problems,
                     totals.images);

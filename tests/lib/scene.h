@@ -32,6 +32,7 @@ struct scene {
     char *dir, *bundle; /* dir holds nothing but the bundle */
     const char *form;   /* "bundle", or "oci" */
     const char *source; /* what is copied instead of the registry's image, or NULL; borrowed */
+    const struct img_digest *also; /* a second image to copy, tagged "also", or NULL; borrowed */
     struct copy_progress progress;
     struct copy *copy; /* of the last scene_copy() */
     struct mir_error err;
@@ -56,7 +57,8 @@ bool scene_copy(struct scene *scene, const struct img_digest *digest);
 /** scene_honest() the first time, and copy the image. */
 bool scene_copy_honest(struct scene *scene);
 
-/** Does the bundle hold the image, and is nothing wrong with it? False says why in scene->err. */
+/** Does the bundle hold the image (and the other), and is nothing wrong with it? False says why in
+ * scene->err. */
 bool scene_is_whole(struct scene *scene);
 
 #endif

@@ -232,6 +232,30 @@ static void copy_from_a_bundle_believes_nothing_of_an_earlier_run(void **state)
     go_on_from_a_bundle(scene, flipped_layer(scene, GOT / 2), SCENE_LAYER_BYTES);
 }
 
+/* One image is complete and is kept; what the other has come to waits for the next run. */
+static void copy_goes_on_with_an_image_that_was_left_out(void **state)
+{
+    struct scene *scene = *state;
+    char *small = scene_keep(
+        scene, mir_format("{\"schemaVersion\":2,\"config\":{\"mediaType\":\"" IMG_TYPE_OCI_CONFIG
+                          "\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[]}",
+                          scene->config_digest.text, CONFIG));
+    struct img_digest also;
+
+    img_digest_of(MIR_HASH_SHA256, mir_span_of(small), &also);
+    scene->also = &also;
+    scene_reply(scene, (struct server_reply){.path = scene_manifest_path(scene, &also),
+                                             .status = 200,
+                                             .body = small});
+    fail_in_the_layer(scene, scene->layer);
+    assert_false(scene_copy_honest(scene));
+    assert_int_equal(scene->err.code, MIR_E_PARTIAL);
+    assert_non_null(strstr(scene->err.hint, "run the same command again"));
+    assert_true(scratch_exists(scene->bundle));
+    expect_copied(scene);
+    expect_asked(scene, TRIES + 1, "bytes=100000-");
+}
+
 /* ---- over what stands there ---- */
 
 /* The bundle stands there, with a wrong byte in the layer (none if that is behind its end). */
@@ -310,6 +334,8 @@ int main(void)
         IN_FILE(copy_goes_on_where_ranges_are_not_known),
         IN_FILE(copy_goes_on_from_a_bundle),
         IN_FILE(copy_from_a_bundle_believes_nothing_of_an_earlier_run),
+        IN_FILE(copy_goes_on_with_an_image_that_was_left_out),
+        IN_DIRECTORY(copy_goes_on_with_an_image_that_was_left_out),
         IN_FILE(copy_takes_what_stands_there),
         IN_FILE(copy_fetches_what_is_damaged_there),
         IN_FILE(copy_joins_what_stands_there_and_what_was_left),
