@@ -113,7 +113,9 @@ static bool open_to_read(const char *path, int *out, uint64_t *size, struct mir_
         bool many = errno == EMFILE;
 
         (void)mir_fail_errno(err, "open %s", path);
-        return many && mir_hint(err, "allow more open files (ulimit -n)");
+        if (many)
+            (void)mir_hint(err, "allow more open files (ulimit -n)");
+        return false;
     }
     if (S_ISDIR(info.st_mode)) {
         (void)mir_fail(err, MIR_E_FORMAT, "%s is a directory, not a bundle file", path);
@@ -240,8 +242,8 @@ static bool open_set(struct found *found, struct bundle_volumes **out, struct mi
 
 static bool open_one(const char *path, struct bundle_volumes **out, struct mir_error *err)
 {
-    uint64_t bytes;
-    int fd;
+    uint64_t bytes = 0;
+    int fd = -1;
 
     if (!open_to_read(path, &fd, &bytes, err))
         return false;
