@@ -48,6 +48,8 @@ void bundle_writer_prefer(struct bundle_writer *writer, size_t blob);
 
 /** A blob cannot be completed, so nothing can: whoever waits gets this error. */
 void bundle_writer_break(struct bundle_writer *writer, const struct mir_error *err);
+/** What broke it first; NULL while it is sound. Borrowed from the writer. */
+const struct mir_error *bundle_writer_trouble(const struct bundle_writer *writer);
 
 /* ---- reading ---- */
 

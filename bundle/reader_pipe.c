@@ -63,12 +63,12 @@ struct bundle_pipe_in {
     size_t manifest_count;
     uint64_t manifest_bytes;
 
-    bool is_waiting;       /* current has not been handed out yet */
-    uint64_t at;           /* bytes of it that were read */
+    uint64_t at;           /* bytes of the current blob that were read */
     struct mir_buf replay; /* the first of them */
 
     pthread_mutex_t lock; /* of what follows, and of all seen */
     struct seen *current; /* the blob that passes by, or NULL */
+    bool is_waiting;      /* it was met when the pipe was opened, and is not handed out yet */
     pthread_t owner;      /* the thread that may read it */
     struct mir_map *by_digest;
     struct seen **seen;
@@ -304,8 +304,13 @@ static bool meet_blob(const struct bundle_reader *reader, const char *name,
 const struct bundle_blob *bundle_pipe_find(struct bundle_pipe_in *in,
                                            const struct img_digest *digest)
 {
-    const struct seen *seen = find_seen(in, digest);
+    const struct seen *seen;
 
+    (void)pthread_mutex_lock(&in->lock);
+    seen = mir_map_find(in->by_digest, mir_span_of(digest->text));
+    if (in->is_waiting && seen == in->current)
+        seen = NULL;
+    (void)pthread_mutex_unlock(&in->lock);
     return seen ? &seen->blob : NULL;
 }
 
@@ -750,8 +755,10 @@ bool bundle_reader_next(struct bundle_reader *reader, const struct bundle_blob *
         in->trouble = *err;
         return false;
     }
+    (void)pthread_mutex_lock(&in->lock);
     in->is_waiting = false;
-    set_current(in, in->current); /* it is this thread's now */
+    in->owner = pthread_self();
+    (void)pthread_mutex_unlock(&in->lock);
     *out = in->current ? &in->current->blob : NULL;
     return true;
 }

@@ -386,6 +386,16 @@ void bundle_writer_break(struct bundle_writer *writer, const struct mir_error *e
     (void)pthread_mutex_unlock(&writer->out->lock);
 }
 
+const struct mir_error *bundle_writer_trouble(const struct bundle_writer *writer)
+{
+    const struct mir_error *trouble;
+
+    (void)pthread_mutex_lock(&writer->out->lock);
+    trouble = writer->out->is_broken ? &writer->out->trouble : NULL;
+    (void)pthread_mutex_unlock(&writer->out->lock);
+    return trouble;
+}
+
 /* What a file system promises with a write it may break when it syncs; a pipe cannot sync. */
 static bool sync_output(const struct bundle_writer *writer, struct mir_error *err)
 {
@@ -400,10 +410,7 @@ bool bundle_pipe_commit(struct bundle_writer *writer, struct mir_error *err)
     struct bundle_pipe_out *out = writer->out;
     int fd;
 
-    if (out->is_broken) {
-        *err = out->trouble;
-        return false;
-    }
+    assert(!out->is_broken);
     if (!put(writer, mir_span(zeros, sizeof(zeros)), err) || !sync_output(writer, err))
         return false;
     fd = mir_steal_fd(&out->fd);

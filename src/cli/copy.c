@@ -242,8 +242,15 @@ static bool open_copy(struct cli *cli, struct arguments *args, struct copy **out
 
 /* ---- saying what happened ---- */
 
+/* A bundle on standard output leaves no room for words there. */
+static FILE *output_of(const struct copy *copy)
+{
+    return copy_takes_stdout(copy) ? stderr : stdout;
+}
+
 static void print_plan(const struct copy *copy)
 {
+    FILE *to = output_of(copy);
     struct copy_totals totals;
     char bytes[MIR_BYTES_TEXT_MAX], present[MIR_BYTES_TEXT_MAX], disk[MIR_BYTES_TEXT_MAX];
     char left_out[MIR_BYTES_TEXT_MAX];
@@ -254,37 +261,39 @@ static void print_plan(const struct copy *copy)
         struct copy_result result;
 
         copy_get_result(copy, i, &result);
-        (void)printf("%s %s -> %s\n", copy_outcome_name(result.outcome),
-                     result.pinned ? result.pinned : result.source, result.destination);
+        (void)fprintf(to, "%s %s -> %s\n", copy_outcome_name(result.outcome),
+                      result.pinned ? result.pinned : result.source, result.destination);
     }
     moving = totals.bytes - totals.bytes_present - totals.bytes_left_out;
-    (void)printf("images:        %zu (%zu present, %zu failed)\n", totals.images, totals.present,
-                 totals.failed);
-    (void)printf("unique blobs:  %zu, and %zu manifests\n", totals.blobs, totals.manifests);
-    (void)printf("bytes to move: %llu (%s)\n", (unsigned long long)moving,
-                 mir_bytes_text(moving, bytes));
-    (void)printf("bytes present: %llu (%s)\n", (unsigned long long)totals.bytes_present,
-                 mir_bytes_text(totals.bytes_present, present));
+    (void)fprintf(to, "images:        %zu (%zu present, %zu failed)\n", totals.images,
+                  totals.present, totals.failed);
+    (void)fprintf(to, "unique blobs:  %zu, and %zu manifests\n", totals.blobs, totals.manifests);
+    (void)fprintf(to, "bytes to move: %llu (%s)\n", (unsigned long long)moving,
+                  mir_bytes_text(moving, bytes));
+    (void)fprintf(to, "bytes present: %llu (%s)\n", (unsigned long long)totals.bytes_present,
+                  mir_bytes_text(totals.bytes_present, present));
     if (totals.blobs_left_out > 0)
-        (void)printf("left out:      %llu (%s), %zu blobs that the base has\n",
-                     (unsigned long long)totals.bytes_left_out,
-                     mir_bytes_text(totals.bytes_left_out, left_out), totals.blobs_left_out);
-    (void)printf("requests:      %llu\n", (unsigned long long)totals.requests);
-    (void)printf("disk needed:   %llu (%s)\n", (unsigned long long)totals.disk,
-                 mir_bytes_text(totals.disk, disk));
+        (void)fprintf(to, "left out:      %llu (%s), %zu blobs that the base has\n",
+                      (unsigned long long)totals.bytes_left_out,
+                      mir_bytes_text(totals.bytes_left_out, left_out), totals.blobs_left_out);
+    (void)fprintf(to, "requests:      %llu\n", (unsigned long long)totals.requests);
+    (void)fprintf(to, "disk needed:   %llu (%s)\n", (unsigned long long)totals.disk,
+                  mir_bytes_text(totals.disk, disk));
     if (totals.volumes > 0)
-        (void)printf("volumes:       %zu\n", totals.volumes);
+        (void)fprintf(to, "volumes:       %zu\n", totals.volumes);
 }
 
 static void print_images(const struct copy *copy)
 {
+    FILE *to = output_of(copy);
+
     for (size_t i = 0; i < copy_image_count(copy); i++) {
         struct copy_result result;
 
         copy_get_result(copy, i, &result);
         if (result.outcome != COPY_OUTCOME_FAILED)
-            (void)printf("%s %s -> %s\n", copy_outcome_name(result.outcome), result.pinned,
-                         result.destination);
+            (void)fprintf(to, "%s %s -> %s\n", copy_outcome_name(result.outcome), result.pinned,
+                          result.destination);
     }
 }
 

@@ -8,9 +8,11 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "bundle/pipe.h"
 #include "copy/copy_priv.h"
 #include "copy/left_out.h"
 #include "copy/since.h"
+#include "copy/stream.h"
 
 #define JOBS_DEFAULT 8
 
@@ -222,7 +224,7 @@ static bool add_layout_image(struct copy *copy, const struct copy_place *place, 
                              const struct bundle_image *found, const char *destination,
                              struct mir_error *err)
 {
-    const char *transport = place->form == BUNDLE_FORM_TAR ? "bundle" : "oci";
+    const char *transport = place->form == BUNDLE_FORM_DIR ? "oci" : "bundle";
     auto_free char *asked = mir_format("%s:%s:%s", transport, place->path,
                                        found->name ? found->name : found->digest.text);
     struct copy_image *image = copy_image_new(copy, asked, destination);
@@ -239,12 +241,15 @@ static bool add_layout_image(struct copy *copy, const struct copy_place *place, 
 static bool open_layout(struct copy *copy, const struct copy_place *place, size_t *at,
                         struct mir_error *err)
 {
+    bool is_pipe = place->form == BUNDLE_FORM_PIPE;
+    const char *path = is_pipe ? BUNDLE_STDIN : place->path;
     struct bundle_reader *reader;
 
     for (*at = 0; *at < copy->reader_count; (*at)++)
-        if (strcmp(bundle_reader_path(copy->readers[*at]), place->path) == 0)
+        if (strcmp(bundle_reader_path(copy->readers[*at]), path) == 0)
             return true;
-    if (!bundle_reader_open(place->path, place->form, &reader, err))
+    if (is_pipe ? !copy_stream_open(copy, &reader, err)
+                : !bundle_reader_open(path, place->form, &reader, err))
         return mir_context(err, "source %s", place->text);
     if (copy->reader_count == copy->reader_capacity) {
         copy->reader_capacity = copy->reader_capacity * 2 + 4;
@@ -278,7 +283,7 @@ static bool add_layout(struct copy *copy, const struct copy_place *place, const 
                         place->text, bundle_reader_image_count(reader), destination);
     /* A whole bundle is many images even when it happens to hold one; a layout directory with one
      * image is that image, as skopeo has it. */
-    if (place->form == BUNDLE_FORM_TAR || bundle_reader_image_count(reader) != 1)
+    if (place->form != BUNDLE_FORM_DIR || bundle_reader_image_count(reader) != 1)
         copy->has_many = true;
     for (size_t i = 0; i < bundle_reader_image_count(reader); i++)
         if (!add_layout_image(copy, place, at, bundle_reader_image(reader, i), destination, err))
@@ -359,7 +364,8 @@ static void open_standing(struct copy *copy)
 {
     struct mir_error ignored = MIR_ERROR_INIT;
 
-    if (!copy->has_destination || copy_goes_to_registry(copy))
+    if (!copy->has_destination || copy_goes_to_registry(copy) ||
+        copy->destination.form == BUNDLE_FORM_PIPE)
         return;
     if (!bundle_reader_open(copy->destination.path, copy->destination.form, &copy->standing,
                             &ignored) &&
@@ -430,8 +436,8 @@ bool copy_plan(struct copy *copy, struct mir_error *err)
 {
     if (copy->image_count == 0)
         return mir_fail(err, MIR_E_USAGE, "there is nothing to copy");
-    if (!check_volumes(copy, err) || !copy_land(copy, err) || !copy_since_open(copy, err) ||
-        !open_clients(copy, err))
+    if (!check_volumes(copy, err) || !copy_land(copy, err) || !copy_stream_check(copy, err) ||
+        !copy_since_open(copy, err) || !open_clients(copy, err))
         return false;
     open_workers(copy);
     open_standing(copy);
@@ -498,6 +504,12 @@ void copy_get_result(const struct copy *copy, size_t i, struct copy_result *out)
         .bytes = image->bytes,
         .error = image->error,
     };
+}
+
+bool copy_takes_stdout(const struct copy *copy)
+{
+    return copy->has_destination && !copy_goes_to_registry(copy) &&
+           copy->destination.form == BUNDLE_FORM_PIPE;
 }
 
 bool copy_destination_is_relaxed(const struct copy *copy)

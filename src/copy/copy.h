@@ -140,6 +140,9 @@ struct copy_result {
 size_t copy_image_count(const struct copy *copy);
 void copy_get_result(const struct copy *copy, size_t i, struct copy_result *out);
 
+/** Is standard output the bundle? */
+bool copy_takes_stdout(const struct copy *copy);
+
 /** Was a destination registry not verified (http, --dest-tls-verify=false)? Nodes will not verify
  * it either, so the cluster has to be told. */
 bool copy_destination_is_relaxed(const struct copy *copy);

@@ -10,6 +10,7 @@
 #include "copy/queue.h"
 
 struct copy_since;
+struct intake;
 
 /* One image that was asked for. */
 struct copy_image {
@@ -107,6 +108,7 @@ struct copy {
     struct copy_breaker breaker;
     pthread_mutex_t lock; /* tasks' run-time fields, image errors while workers run */
     atomic_uint_least64_t moved, reused;
+    struct mir_error cut;              /* why a pipe did not bring what it should, if so */
     bool is_suspended;                 /* what was brought waits for the next run */
     struct copy_progress own_progress; /* used when the caller passed none */
     struct copy_totals totals;
@@ -116,6 +118,7 @@ struct copy {
 struct copy_worker {
     struct copy *copy;
     struct reg_session *source, *destination;
+    struct intake *intake; /* the pipe it reads, or NULL; see stream.c */
 };
 
 static inline struct copy_progress *copy_progress_of(struct copy *copy)
@@ -161,6 +164,12 @@ MIR_MUST_CHECK bool copy_tasks_for_layout(struct copy *copy, struct mir_error *e
 /* run.c */
 /** Run job(worker, task) for every task of the plan, with nothing else in the queue. */
 void copy_for_each_task(struct copy *copy, void (*job)(void *worker, void *task));
+/** Do one task, and record what came of it. */
+void copy_run_task(struct copy_worker *worker, struct copy_task *task);
+/** Record that a task cannot be done. */
+void copy_fail_task(struct copy *copy, struct copy_task *task, const struct mir_error *err);
+/** Tell the display how much there is to do, and that it begins. */
+void copy_count_work(struct copy *copy);
 /** Is this image to be copied: resolved, complete, and not at the destination? */
 static inline bool copy_image_is_planned(const struct copy_image *image)
 {

@@ -5,6 +5,7 @@
 #include "copy/graph.h"
 
 #include "base/mem.h"
+#include "bundle/pipe.h"
 
 void copy_graph_init(struct copy_graph *graph)
 {
@@ -180,7 +181,7 @@ static struct copy_blob *add_blob(struct copy_graph *graph, const struct img_des
 /* A bundle may leave blobs out that a registry, or another bundle, has. */
 static bool has_bytes(const struct copy_origin *origin, const struct copy_blob *blob)
 {
-    return !origin->reader || bundle_reader_find(origin->reader, &blob->digest);
+    return !origin->reader || bundle_reader_may_hold(origin->reader, &blob->digest);
 }
 
 bool copy_graph_blob(struct copy_graph *graph, const struct img_descriptor *found,

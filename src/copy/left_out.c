@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "bundle/pipe.h"
 
 /* ---- where the bytes are ---- */
 
@@ -49,7 +50,7 @@ void copy_left_out_find(struct copy *copy)
     for (size_t i = 0; has_base && i < copy->graph.blob_count; i++) {
         struct copy_blob *blob = copy->graph.blobs[i];
 
-        if (blob->origin->reader && !bundle_reader_find(blob->origin->reader, &blob->digest))
+        if (blob->origin->reader && !bundle_reader_may_hold(blob->origin->reader, &blob->digest))
             find_one(copy, blob);
     }
 }

@@ -28,7 +28,7 @@ static const struct transport *transport_of(struct mir_span text)
     return NULL;
 }
 
-/* PATH[:REF]: the path ends at the first colon. */
+/* PATH[:REF]: the path ends at the first colon. A bundle called "-" comes or goes by a pipe. */
 static bool parse_layout(struct mir_span rest, struct copy_place *out, struct mir_error *err)
 {
     size_t colon;
@@ -40,6 +40,8 @@ static bool parse_layout(struct mir_span rest, struct copy_place *out, struct mi
     if (has_ref && colon + 1 == rest.len)
         return mir_fail(err, MIR_E_USAGE, "\"%s\" ends in a colon without a reference", out->text);
     out->path = mir_strndup(path.ptr, path.len);
+    if (out->form == BUNDLE_FORM_TAR && mir_span_is(path, "-"))
+        out->form = BUNDLE_FORM_PIPE;
     if (has_ref)
         out->ref = mir_strndup(rest.ptr + colon + 1, rest.len - colon - 1);
     return true;

@@ -1,6 +1,6 @@
 /*
  * Places images come from and go to, as users write them: docker://REFERENCE, bundle:FILE[:REF],
- * oci-archive:FILE[:REF] (the same), oci:DIR[:REF].
+ * oci-archive:FILE[:REF] (the same), oci:DIR[:REF]. bundle:- is standard input or output.
  *
  * Spec: containers-transports(5), for the grammar. Threads: plain values.
  */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "copy/copy_priv.h"
 #include "copy/since.h"
+#include "copy/stream.h"
 
 /* ---- scheduling; the copy's lock is held in all of these ---- */
 
@@ -52,10 +53,13 @@ static void finish_task(struct copy *copy, struct copy_task *task, const struct 
 
 /* ---- running ---- */
 
-static void do_task(void *context, void *item)
+void copy_fail_task(struct copy *copy, struct copy_task *task, const struct mir_error *err)
 {
-    struct copy_worker *worker = context;
-    struct copy_task *task = item;
+    finish_task(copy, task, err);
+}
+
+void copy_run_task(struct copy_worker *worker, struct copy_task *task)
+{
     struct mir_error err = MIR_ERROR_INIT;
 
     if (!copy_transfer(worker, task, &err))
@@ -63,6 +67,11 @@ static void do_task(void *context, void *item)
     if (task->kind == COPY_TASK_BLOB && task->moves)
         atomic_fetch_add(&copy_progress_of(worker->copy)->blobs_done, 1);
     finish_task(worker->copy, task, &err);
+}
+
+static void do_task(void *worker, void *task)
+{
+    copy_run_task(worker, task);
 }
 
 static uint64_t size_of(const struct copy_task *task)
@@ -88,7 +97,7 @@ void copy_for_each_task(struct copy *copy, void (*job)(void *worker, void *task)
     copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, job);
 }
 
-static void count_work(struct copy *copy)
+void copy_count_work(struct copy *copy)
 {
     struct copy_progress *progress = copy_progress_of(copy);
 
@@ -109,7 +118,11 @@ static void count_work(struct copy *copy)
 static void run_tasks(struct copy *copy)
 {
     qsort(copy->tasks, copy->task_count, sizeof(struct copy_task *), by_size_down);
-    count_work(copy);
+    copy_count_work(copy);
+    if (copy_stream_source(copy)) {
+        copy_stream_in(copy);
+        return;
+    }
     for (size_t i = 0; i < copy->task_count; i++)
         if (copy->tasks[i]->waiting_for == 0)
             copy_queue_push(&copy->queue, copy->tasks[i]);
@@ -220,7 +233,10 @@ static void forget_images(struct copy *copy)
 {
     struct mir_error err = MIR_ERROR_INIT;
 
-    (void)mir_fail(&err, MIR_E_CANCELLED, "stopped");
+    if (copy->cut.code != MIR_OK)
+        err = copy->cut;
+    else
+        (void)mir_fail(&err, MIR_E_CANCELLED, "stopped");
     for (size_t i = 0; i < copy->image_count; i++)
         if (copy->images[i]->outcome != COPY_OUTCOME_FAILED)
             copy_image_fail(copy, copy->images[i], &err);
@@ -252,7 +268,8 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
         kept += !image->error;
         dropped += image->error != NULL;
     }
-    is_over = kept == 0 || (dropped > 0 && mir_is_cancelled(copy->options.cancel));
+    is_over = kept == 0 || copy->cut.code != MIR_OK ||
+              (dropped > 0 && mir_is_cancelled(copy->options.cancel));
     copy->is_suspended = is_something_waiting(copy, is_over);
     if (is_over) {
         if (copy->is_suspended)
@@ -273,6 +290,8 @@ static bool run_layout(struct copy *copy, struct mir_error *err)
 {
     if (copy->planned_image_count == 0)
         return true;
+    if (copy->destination.form == BUNDLE_FORM_PIPE)
+        return copy_stream_out(copy, err);
     if (!bundle_writer_begin(copy->destination.path, copy->destination.form, copy->bundle_plan,
                              copy->options.volume_bytes, &copy->writer, err))
         return false;
@@ -321,5 +340,9 @@ bool copy_run(struct copy *copy, struct mir_error *err)
     }
     copy->totals.bytes_moved = atomic_load(&copy->moved);
     copy->totals.bytes_reused = atomic_load(&copy->reused);
-    return copy_verdict(copy, err);
+    if (!copy_verdict(copy, err))
+        return false;
+    /* All that was asked for had come when the pipe ended too early. */
+    *err = copy->cut;
+    return copy->cut.code == MIR_OK;
 }

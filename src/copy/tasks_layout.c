@@ -186,6 +186,8 @@ static void count_left_out(struct copy *copy, const struct bundle_base *base)
 
 static bool count_disk(struct copy *copy, struct mir_error *err)
 {
+    if (copy->destination.form == BUNDLE_FORM_PIPE)
+        return true;
     copy->totals.disk = copy->destination.form == BUNDLE_FORM_TAR
                             ? bundle_plan_bytes(copy->bundle_plan)
                             : copy->totals.bytes - copy->totals.bytes_present;
