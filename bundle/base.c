@@ -5,7 +5,7 @@
  * line for each entry, and "]}" ends it. The reader wants exactly that: so it can take one line at
  * a time, and the tree that a hostile file makes it build is never larger than a line.
  */
-#include "bundle/base_priv.h"
+#include "bundle/base.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "bundle/base_priv.h"
 #include "image/ref.h"
 
 #define VERSION    1

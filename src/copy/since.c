@@ -70,8 +70,10 @@ static bool has_transport(const char *text)
 static bool parse_place(const char *text, struct copy_place *out, struct mir_error *err)
 {
     if (!has_transport(text)) {
-        if (text[0] == '\0')
-            return mir_fail(err, MIR_E_USAGE, "no bundle is named");
+        if (text[0] == '\0') {
+            (void)mir_fail(err, MIR_E_USAGE, "no bundle is named");
+            return false;
+        }
         *out = (struct copy_place){.kind = COPY_PLACE_LAYOUT,
                                    .form = is_directory(text) ? BUNDLE_FORM_DIR : BUNDLE_FORM_TAR,
                                    .text = mir_strdup(text),
@@ -83,7 +85,8 @@ static bool parse_place(const char *text, struct copy_place *out, struct mir_err
     if (out->kind == COPY_PLACE_LAYOUT && !out->ref)
         return true;
     (void)mir_fail(err, MIR_E_USAGE, "%s is not a whole bundle", text);
-    return mir_hint(err, "name bundle:FILE, oci:DIR, or the index.json of one");
+    (void)mir_hint(err, "name bundle:FILE, oci:DIR, or the index.json of one");
+    return false;
 }
 
 /* The last part of a path, without the number of a volume. */
