@@ -174,9 +174,14 @@ bundle_keeps() {
         '[.images[].digest | select(. != $old)] | unique | length')" "images in $place"
 }
 
+# What stands under a name, as one stream.
+content() {
+    if [ -e "$1" ]; then cat "$1"; else cat "$1".[0-9][0-9][0-9]; fi
+}
+
 old_one_stands() {
     case $1 in
-    bundle:*) expect_same "$T/old.tar" "${1#bundle:}" ;;
+    bundle:*) cmp -s "$T/old.tar" <(content "${1#bundle:}") || fail "the old bundle is not what it was" ;;
     oci:*) expect_same "$T/old.layout/index.json" "${1#oci:}/index.json" ;;
     esac
     mirror verify "$1" >"$D/verify" 2>&1 || fail "verify refuses what stood there: $(cat "$D/verify")"
@@ -199,20 +204,26 @@ seed_bundle() {
     local place=$1 whole=$2
     disturb "$SEED" "$FROM"
     sources "$PROXY" >"$D/list"
-    attempt --file "$D/list" "$place"
+    attempt "${FORM[@]}" --file "$D/list" "$place"
     bundle_keeps "$place"
     first=$status
     peace
-    [ "$status" -eq 0 ] || attempt --file "$D/list" "$place"
+    [ "$status" -eq 0 ] || attempt "${FORM[@]}" --file "$D/list" "$place"
     expect_equal 0 "$status" "status of the run after the chaos"
     bundle_keeps "$place"
-    attempt --file "$D/list" "$whole"
+    attempt "${FORM[@]}" --file "$D/list" "$whole"
 }
 
 seed_of_bundle() {
-    cp "$T/old.tar" "$D/b.tar"
+    if [ $((SEED % 5)) -eq 0 ]; then
+        FORM=(--volume-size 400KiB)
+        split -a 3 --numeric-suffixes=1 -b 64K "$T/old.tar" "$D/b.tar."
+    else
+        cp "$T/old.tar" "$D/b.tar"
+    fi
     seed_bundle "bundle:$D/b.tar" "bundle:$D/whole.tar"
-    expect_same "$D/whole.tar" "$D/b.tar"
+    cmp <(content "$D/whole.tar") <(content "$D/b.tar") >&2 || fail "it is not the whole bundle"
+    expect_equal "$(ls "$D" | grep -c '^whole')" "$(ls "$D" | grep -c '^b\.tar')" "files of the bundle"
 }
 
 seed_of_layout() {
@@ -255,7 +266,7 @@ run_seed() {
     SEED=$2 D=$T/$1.$2 PREFIX=$1$2
     mkdir "$D"
     out=$D/out err=$D/err
-    TRUST=() PROXY_IDS=() FROM=$A TO=$B TO_DATA=$B_DATA
+    TRUST=() FORM=() PROXY_IDS=() FROM=$A TO=$B TO_DATA=$B_DATA
     case $((SEED % 8)) in
     3) FROM=$A_TLS TO=$B_TLS TO_DATA=$B_TLS_DATA ;;
     7)
@@ -313,10 +324,16 @@ for direction in ${CHAOS_DIRECTIONS:-bundle push relay layout}; do
 done
 cat "$T"/done/*.counts | awk '{n[$1] += $2} END {for (k in n) print k, n[k]}' | sort >"$T/struck"
 paste -s -d ' ' "$T/struck"
-for kind in cut reset stall flip answer; do expect_line "$T/struck" "$kind [1-9][0-9]*"; done
+# Few seeds need not meet everything; those that `make check` runs do.
+if [ -z "${CHAOS_DIRECTIONS:-}" ] && [ "${CHAOS_SEEDS:-4}" -ge 4 ]; then
+    for kind in cut reset stall flip answer lose replace refuse; do
+        expect_line "$T/struck" "$kind [1-9][0-9]*"
+    done
+fi
 
 # Every blob that a registry stores, and so would serve, is what its name says.
 for data in "$B_DATA" "$B_TLS_DATA"; do
+    [ -d "$data/docker/registry/v2/blobs/sha256" ] || continue
     cd "$data/docker/registry/v2/blobs/sha256"
     find . -name data | sed -E 's#^\./../([0-9a-f]*)/data#\1  &#' | sha256sum --quiet -c - ||
         fail "a registry has a blob that is not what its digest says"
