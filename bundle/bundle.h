@@ -90,7 +90,7 @@ struct bundle_writer;
  * anything is fetched), write all headers, oci-layout and index.json. A file that stands under
  * PATH stays untouched until commit. With volume_bytes (0: one file; else a multiple of 512, at
  * least 64 KiB) the same bytes are cut into PATH.001, PATH.002, ..., all but the last of that size;
- * MIR_E_LIMIT when they were more than 999. A file PATH where volumes are to be written, or volumes
+ * MIR_E_USAGE when they were more than 999. A file PATH where volumes are to be written, or volumes
  * where a file is, are MIR_E_CONFLICT.
  * DIR: create the layout, or add to the one that is there: its other images stay, names given here
  * are replaced at commit. Blobs appear under their final name only when finished.
@@ -194,6 +194,9 @@ MIR_MUST_CHECK bool bundle_reader_select(const struct bundle_reader *reader, con
 /** NULL when it is not there. */
 const struct bundle_blob *bundle_reader_find(const struct bundle_reader *reader,
                                              const struct img_digest *digest);
+/** Where a blob lies, for the end of a message that says it is damaged: ", in april.tar.002 to
+ * april.tar.003" of volumes, else "". The caller frees. */
+char *bundle_reader_where(const struct bundle_reader *reader, const struct img_digest *digest);
 /** Read exactly len bytes of a blob at an offset. */
 MIR_MUST_CHECK bool bundle_reader_read(const struct bundle_reader *reader,
                                        const struct bundle_blob *blob, uint64_t offset, void *data,

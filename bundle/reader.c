@@ -345,6 +345,15 @@ const struct bundle_blob *bundle_reader_find(const struct bundle_reader *reader,
     return entry ? &entry->blob : NULL;
 }
 
+char *bundle_reader_where(const struct bundle_reader *reader, const struct img_digest *digest)
+{
+    const struct bundle_entry *entry = bundle_reader_entry(reader, digest);
+
+    if (!entry || !reader->volumes)
+        return mir_strdup("");
+    return bundle_volumes_where(reader->volumes, entry->offset, entry->blob.size);
+}
+
 static bool missing(const struct bundle_reader *reader, const struct img_digest *digest,
                     struct mir_error *err)
 {
@@ -437,8 +446,11 @@ bool bundle_reader_load(const struct bundle_reader *reader, const struct img_dig
     if (!bundle_reader_read(reader, blob, 0, data, size, err))
         return false;
     img_digest_of(img_digest_algo(digest), mir_span(data, size), &got);
-    if (!img_digest_check(digest, &got, err))
-        return mir_context(err, "%s", reader->path);
+    if (!img_digest_check(digest, &got, err)) {
+        auto_free char *where = bundle_reader_where(reader, digest);
+
+        return mir_context(err, "%s is damaged%s", reader->path, where);
+    }
     *len = size;
     *bytes = mir_steal(&data);
     return true;

@@ -12,7 +12,6 @@
 #include <stdatomic.h>
 
 #include "base/mem.h"
-#include "bundle/volumes_priv.h"
 
 #define CHUNK      (1u << 20)
 #define LARGE      (16u << 20) /* bytes; a second or less of hashing */
@@ -61,28 +60,18 @@ static bool hash_entry(struct queue *queue, const struct bundle_entry *entry, ch
     return true;
 }
 
-/* Of volumes, those the blob lies in: one of them is damaged, or has the place of another. */
-static char *wrong_content(const struct bundle_reader *reader, const struct bundle_entry *entry,
-                           const struct img_digest *got)
-{
-    auto_free char *where = NULL;
-
-    if (reader->form == BUNDLE_FORM_TAR)
-        where = bundle_volumes_where(reader->volumes, entry->offset, entry->blob.size);
-    return mir_format("has other content than its digest says (%s)%s", got->text,
-                      where ? where : "");
-}
-
 static void check_entry(struct queue *queue, size_t index, char *chunk)
 {
     const struct bundle_entry *entry = &queue->check->reader->entries[index];
     struct mir_error err = MIR_ERROR_INIT;
+    auto_free char *where = bundle_reader_where(queue->check->reader, &entry->blob.digest);
     struct img_digest got;
 
     if (!hash_entry(queue, entry, chunk, &got, &err))
         queue->check->trouble[index] = mir_format("cannot be read: %s", err.text);
     else if (!img_digest_equal(&got, &entry->blob.digest))
-        queue->check->trouble[index] = wrong_content(queue->check->reader, entry, &got);
+        queue->check->trouble[index] =
+            mir_format("has other content than its digest says (%s)%s", got.text, where);
 }
 
 static void *work(void *ctx)

@@ -249,6 +249,16 @@ static bool find_in_source(const struct copy_blob *blob, const struct bundle_blo
     return true;
 }
 
+/* Of volumes, those the blob lies in are named: one of them is damaged, or has another's name. */
+static bool is_damaged(const struct bundle_reader *reader, const struct bundle_blob *blob,
+                       struct mir_error *err)
+{
+    auto_free char *where = bundle_reader_where(reader, &blob->digest);
+
+    (void)mir_context(err, "%s is damaged%s", bundle_reader_path(reader), where);
+    return mir_hint(err, "\"mirror verify\" names everything that is; copy it from the disk again");
+}
+
 static bool fetched_bytes(void *ctx, struct mir_span bytes, struct mir_error *err)
 {
     if (!put_bytes(ctx, bytes, err))
@@ -274,8 +284,10 @@ static bool from_source(struct copy_worker *worker, struct landing_place *place,
     if (!blob->origin->reader)
         return reg_blob_get(worker->source, &blob->origin->repo, &descriptor, place->at,
                             place->hash, &sink, err);
-    return find_in_source(blob, &found, err) &&
-           from_layout(place, blob->origin->reader, found, tally_moved, err);
+    if (!find_in_source(blob, &found, err))
+        return false;
+    return from_layout(place, blob->origin->reader, found, tally_moved, err) ||
+           (err->code == MIR_E_DIGEST && is_damaged(blob->origin->reader, found, err));
 }
 
 /* From the nearest place that has it: what an earlier run left, what stands there, the source. */
@@ -361,8 +373,7 @@ static bool explain_bytes(const struct reading *reading, struct mir_error *err)
     if (hash_blob(reading, &damage) || damage.code != MIR_E_DIGEST)
         return false;
     *err = damage;
-    (void)mir_context(err, "%s is damaged", bundle_reader_path(reading->reader));
-    return mir_hint(err, "\"mirror verify\" names everything that is; copy it from the disk again");
+    return is_damaged(reading->reader, reading->blob, err);
 }
 
 static bool get_bytes(void *ctx, uint64_t offset, void *data, size_t len, struct mir_error *err)

@@ -123,6 +123,10 @@ mv "$T/away" "$T/v/a.tar.007"
 printf 'X' | dd of="$T/v/a.tar.005" bs=1 seek=$((size / 2)) conv=notrunc status=none
 expect_status 1 mirror verify "bundle:$T/v/a.tar"
 expect_contains "$out" ", in $T/v/a.tar.00"
+for target in "bundle:$T/never.tar" "docker://$B/never/"; do
+    expect_status 3 mirror copy "bundle:$T/v/a.tar" "$target"
+    expect_contains "$err" "$T/v/a.tar is damaged, in $T/v/a.tar.00"
+done
 expect_status 0 mirror copy "bundle:$T/whole.tar" --volume-size "$size" "bundle:$T/v/a.tar"
 expect_status 0 mirror verify "bundle:$T/v/a.tar"
 
