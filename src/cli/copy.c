@@ -335,15 +335,18 @@ static void print_left_out(struct cli *cli, const char *since, const struct copy
 static void print_summary(struct cli *cli, const char *since, const struct copy *copy)
 {
     struct copy_totals totals;
-    char moved[MIR_BYTES_TEXT_MAX];
+    char moved[MIR_BYTES_TEXT_MAX], reused[MIR_BYTES_TEXT_MAX];
     uint64_t requests;
 
     copy_get_totals(copy, &totals);
     requests = totals.requests_source + totals.requests_destination;
+    (void)mir_bytes_text(totals.bytes_reused, reused);
     mir_log(&cli->sink, MIR_LEVEL_INFO,
-            "%zu image%s: %zu copied, %zu present, %zu failed; %s moved, %llu requests",
+            "%zu image%s: %zu copied, %zu present, %zu failed; %s moved, %s%s%llu requests",
             totals.images, totals.images == 1 ? "" : "s", totals.copied, totals.present,
-            totals.failed, mir_bytes_text(totals.bytes_moved, moved), (unsigned long long)requests);
+            totals.failed, mir_bytes_text(totals.bytes_moved, moved),
+            totals.bytes_reused > 0 ? reused : "",
+            totals.bytes_reused > 0 ? " reused from the disk, " : "", (unsigned long long)requests);
     print_left_out(cli, since, &totals);
 }
 

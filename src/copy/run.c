@@ -283,7 +283,9 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
         bundle_writer_keep_left_out(copy->writer, copy_since_kept(copy->since));
     if (dropped > 0 && !bundle_writer_drop(copy->writer, keep_images, keep_blobs, err))
         return false;
-    return bundle_writer_commit(mir_steal(&copy->writer), err);
+    if (bundle_writer_commit(mir_steal(&copy->writer), err))
+        return true;
+    return mir_hint(err, "put that right and run the same command again: nothing is fetched twice");
 }
 
 static bool run_layout(struct copy *copy, struct mir_error *err)

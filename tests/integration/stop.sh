@@ -63,6 +63,7 @@ for signal in INT TERM HUP; do
 done
 expect_status 0 mirror "${pull[@]}"
 [ "$(jq .totals.bytesReused "$T/report")" -gt 0 ] || fail "it began anew"
+expect_line "$err" '.* moved, .* reused from the disk, [0-9]* requests'
 expect_status 0 mirror verify "bundle:$T/b.tar"
 expect_missing "$T"/b.tar.*
 cp "$T/b.tar" "$T/whole.tar"
