@@ -441,11 +441,13 @@ bool copy_plan(struct copy *copy, struct mir_error *err)
         return false;
     open_workers(copy);
     open_standing(copy);
+    if (!copy_since_read_bundle(copy, err))
+        return false;
     copy_resolve(copy);
     if (mir_is_cancelled(copy->options.cancel))
         return mir_fail(err, MIR_E_CANCELLED, "stopped");
     copy_check(copy);
-    if (!copy_check_collisions(copy, err) || !copy_since_read(copy, err))
+    if (!copy_check_collisions(copy, err) || !copy_since_read_registry(copy, err))
         return false;
     copy_left_out_find(copy);
     if (copy->destination_client)

@@ -22,15 +22,18 @@
 /* One blob that OLD holds. */
 struct held {
     uint64_t size;
-    const char *repo; /* "host/repo" of an image that uses it, or NULL; owned by the old graph */
+    const char *repo; /* "host/repo" of an image that uses it, or NULL; one of repos */
 };
 
 struct copy_since {
     char *name;                   /* of OLD's file */
     struct bundle_reader *reader; /* OLD, or its index.json alone */
     bool has_blobs;               /* it is a bundle */
-    struct copy *old;             /* its images */
-    struct mir_map *held;         /* digest -> items[] */
+    struct copy *old;             /* its images; NULL once it is known what they hold */
+    struct mir_map *repos_by_name;
+    char **repos;
+    size_t repo_count, repo_capacity;
+    struct mir_map *held; /* digest -> items[] */
     struct held **items;
     size_t item_count, item_capacity;
     struct bundle_left_out *left_out; /* found so far; sorted once it is a base */
@@ -180,6 +183,7 @@ static bool open_since(struct copy *copy, struct copy_since *since, struct mir_e
         return false;
     since->name = plain_name(place.path);
     since->held = mir_map_new();
+    since->repos_by_name = mir_map_new();
     /* Its own annotations say which platforms it has, whatever is asked for now. */
     options.platforms = NULL;
     options.platform_count = 0;
@@ -208,6 +212,10 @@ void copy_since_free(struct copy_since *since)
     copy_free(since->old);
     bundle_reader_close(since->reader);
     mir_map_free(since->held);
+    mir_map_free(since->repos_by_name);
+    for (size_t i = 0; i < since->repo_count; i++)
+        free(since->repos[i]);
+    free(since->repos);
     for (size_t i = 0; i < since->item_count; i++)
         free(since->items[i]);
     free(since->items);
@@ -357,6 +365,21 @@ static void hold_below(struct copy_since *since, struct copy_manifest *manifest,
         hold_below(since, manifest->children[i].manifest, repo, depth + 1);
 }
 
+/* The repository of an image as "host/repo"; NULL when its name is no reference. */
+static const char *repo_of(struct copy_since *since, const struct copy_image *image)
+{
+    auto_free char *text = image->source.host ? img_ref_format_repo(&image->source) : NULL;
+    char *known = text ? mir_map_find(since->repos_by_name, mir_span_of(text)) : NULL;
+
+    if (known || !text)
+        return known;
+    mir_grow(&since->repos, since->repo_count, &since->repo_capacity, sizeof(*since->repos));
+    mir_map_set(since->repos_by_name, mir_span_of(text), text);
+    known = mir_steal(&text);
+    since->repos[since->repo_count++] = known;
+    return known;
+}
+
 /* Images in the order of index.json, so that it is always the same one that gives the repository;
  * those whose names are no references last, because they give none. */
 static void hold_all(struct copy_since *since)
@@ -367,27 +390,34 @@ static void hold_all(struct copy_since *since)
     for (int named = 1; named >= 0; named--) {
         for (size_t i = 0; i < old->image_count; i++) {
             const struct copy_image *image = old->images[i];
-            auto_free char *repo = image->source.host ? img_ref_format_repo(&image->source) : NULL;
+            const char *repo = repo_of(since, image);
 
             if (image->root && (named == 1) == (repo != NULL))
-                hold_below(since, image->root, repo ? copy_graph_word(&old->graph, repo) : NULL, 0);
+                hold_below(since, image->root, repo, 0);
         }
     }
 }
 
-bool copy_since_read(struct copy *copy, struct mir_error *err)
+static bool read_old(const struct copy *copy, struct copy_since *since, struct mir_error *err)
 {
-    struct copy_since *since = copy->since;
-
-    if (!since)
-        return true;
     if (!add_images(since, err))
         return mir_context(err, "--since %s", since->name);
     resolve(copy, since->old);
     if (!judge_manifests(since, err))
         return mir_context(err, "--since");
     hold_all(since);
+    copy_free(mir_steal(&since->old));
     return true;
+}
+
+bool copy_since_read_bundle(struct copy *copy, struct mir_error *err)
+{
+    return !copy->since || !copy->since->has_blobs || read_old(copy, copy->since, err);
+}
+
+bool copy_since_read_registry(struct copy *copy, struct mir_error *err)
+{
+    return !copy->since || copy->since->has_blobs || read_old(copy, copy->since, err);
 }
 
 /* ---- what is left out ---- */

@@ -26,11 +26,15 @@ void copy_since_free(struct copy_since *since);
 bool copy_since_asks(const struct copy_since *since);
 
 /**
- * Find out what OLD holds, after the copy's own images were resolved: a manifest that they share is
- * not read again. What cannot be read of an index.json alone is warned of, and not held; in a
- * bundle it is an error.
+ * Find out what OLD holds, if it is a bundle: before anything else is read, so that not both have
+ * to be kept at once. What cannot be read is an error.
  */
-MIR_MUST_CHECK bool copy_since_read(struct copy *copy, struct mir_error *err);
+MIR_MUST_CHECK bool copy_since_read_bundle(struct copy *copy, struct mir_error *err);
+/**
+ * The same if it is an index.json alone: after the copy's own images were resolved, because then a
+ * manifest that they share is not fetched again. What cannot be read is warned of, and not held.
+ */
+MIR_MUST_CHECK bool copy_since_read_registry(struct copy *copy, struct mir_error *err);
 
 /** Does OLD hold this blob? If so it is noted as left out. since may be NULL. */
 bool copy_since_leave_out(struct copy_since *since, struct copy_blob *blob);
