@@ -86,6 +86,22 @@ static void list_numbers(struct found *found)
     (void)closedir(stream);
 }
 
+/* Is a copy into it under way, or was one stopped? Its files wait under other names. */
+static bool is_being_written(const char *base)
+{
+    auto_free char *file = bundle_volume_name(base, 0, BUNDLE_PARTIAL_SUFFIX);
+    auto_free char *first = bundle_volume_name(base, 1, BUNDLE_PARTIAL_SUFFIX);
+
+    return access(file, F_OK) == 0 || access(first, F_OK) == 0;
+}
+
+static bool hint_missing(const char *base, struct mir_error *err)
+{
+    if (is_being_written(base))
+        return mir_hint(err, "a copy into %s has not ended; if it was stopped, run it again", base);
+    return mir_hint(err, "bring all volumes into one directory");
+}
+
 static bool check_gaps(const struct found *found, struct mir_error *err)
 {
     for (size_t i = 0; i < found->count; i++) {
@@ -97,7 +113,7 @@ static bool check_gaps(const struct found *found, struct mir_error *err)
         last = name_of(found, found->count - 1);
         (void)mir_fail(err, MIR_E_NOT_FOUND, "%s is missing; the volumes go on to %s", missing,
                        last);
-        return mir_hint(err, "bring all volumes into one directory");
+        return hint_missing(found->base, err);
     }
     return true;
 }
@@ -276,7 +292,9 @@ bool bundle_volumes_find(const char *path, struct bundle_volumes **out, struct m
         return open_one(path, out, err);
     found.base = mir_strndup(path, is_first ? len - suffix_len : len);
     list_numbers(&found);
-    if (found.count == 0)
-        return open_one(path, out, err);
-    return open_set(&found, out, err);
+    if (found.count > 0)
+        return open_set(&found, out, err);
+    if (open_one(path, out, err))
+        return true;
+    return err->code == MIR_E_NOT_FOUND && is_being_written(path) && hint_missing(path, err);
 }

@@ -626,6 +626,31 @@ static void a_missing_volume_is_named(void **state)
     assert_refused(&set, "only one", MIR_E_FORMAT, "%002 is missing, or %001 was cut short");
 }
 
+static void what_was_not_finished_is_said_to_be(void **state)
+{
+    struct place *place = *state;
+    auto_set set = {.place = NULL};
+    auto_free char *first = NULL, *partial = NULL;
+    auto_free char *one = mir_format("%s/one", place->dir);
+    auto_free char *one_partial = mir_format("%s/one.partial", place->dir);
+    const char *const paths[] = {place->target, one};
+
+    /* Stopped between the renames of the second and the first; and one file that never came. */
+    write_set(&set, place);
+    first = volume(&set, 1);
+    partial = mir_format("%s.partial", first);
+    assert_int_equal(rename(first, partial), 0);
+    scratch_write(one_partial, mir_span_of("begun"));
+    for (size_t i = 0; i < 2; i++) {
+        struct mir_error err = MIR_ERROR_INIT;
+        struct bundle_reader *reader;
+
+        assert_false(bundle_reader_open(paths[i], BUNDLE_FORM_TAR, &reader, &err));
+        assert_int_equal(err.code, MIR_E_NOT_FOUND);
+        assert_non_null(strstr(err.hint, "run it again"));
+    }
+}
+
 static void a_missing_end_is_named_wherever_volumes_are_cut(void **state)
 {
     struct place *place = *state;
@@ -895,6 +920,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_part_of_a_blob_is_handed_out_when_it_lies_in_one_volume,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_volume_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_not_finished_is_said_to_be, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_end_is_named_wherever_volumes_are_cut, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(volumes_of_an_odd_size_are_named, set_up, tear_down),
