@@ -46,6 +46,7 @@ struct bundle_pipe_in {
     struct archive *archive;
     struct archive_entry *entry;
     char *chunk;
+    char start[8];     /* the first bytes of all */
     uint64_t total;    /* bytes read of the pipe */
     uint64_t expected; /* where the next header has to begin */
     size_t entries;
@@ -120,6 +121,8 @@ static la_ssize_t read_some(struct archive *archive, void *ctx, const void **byt
         in->at_eof = got == 0;
         len += (size_t)got;
     }
+    if (in->total == 0)
+        memcpy(in->start, in->chunk, len < sizeof(in->start) ? len : sizeof(in->start));
     in->total += len;
     *bytes = in->chunk;
     return (la_ssize_t)len;
@@ -145,6 +148,8 @@ static bool unreadable(const struct bundle_reader *reader, struct mir_error *err
 {
     const struct bundle_pipe_in *in = reader->pipe;
     const char *why = archive_error_string(in->archive);
+    const struct bundle_compression *found =
+        bundle_compression_of(mir_span(in->start, sizeof(in->start)));
 
     if (in->pipe_error.code != MIR_OK) {
         *err = in->pipe_error;
@@ -152,6 +157,12 @@ static bool unreadable(const struct bundle_reader *reader, struct mir_error *err
     }
     if (in->at_eof && (in->total == 0 || in->entries > 0))
         return cut_short(reader, err);
+    if (in->entries == 0 && found) {
+        (void)mir_fail(err, MIR_E_UNSUPPORTED,
+                       "%s is compressed (%s); a bundle is an uncompressed tar", reader->path,
+                       found->what);
+        return mir_hint(err, "unpack it on the way: %s -c | mirror ...", found->remedy);
+    }
     return mir_fail(err, MIR_E_FORMAT, "%s: not a sound tar archive, at byte %" PRIu64 ": %s",
                     reader->path, in->expected, why ? why : "unreadable");
 }
@@ -619,20 +630,6 @@ static bool read_front(struct bundle_reader *reader, struct mir_error *err)
 
 /* ---- opening ---- */
 
-static bool refuse_compressed(const struct bundle_reader *reader, struct mir_span start,
-                              struct mir_error *err)
-{
-    const struct bundle_compression *found = bundle_compression_of(start);
-
-    if (!found)
-        return true;
-    (void)mir_fail(err, MIR_E_UNSUPPORTED, "%s is compressed (%s); a bundle is an uncompressed tar",
-                   reader->path, found->what);
-    return mir_hint(err, "unpack it on the way: %s | mirror ...", found->remedy);
-}
-
-/* libarchive asks for the first bytes when it is opened, and tells compression by itself no more
- * than we do here. */
 static bool open_archive(struct bundle_reader *reader, struct mir_error *err)
 {
     struct bundle_pipe_in *in = reader->pipe;
@@ -646,8 +643,7 @@ static bool open_archive(struct bundle_reader *reader, struct mir_error *err)
         archive_read_set_callback_data(in->archive, in) != ARCHIVE_OK ||
         archive_read_open1(in->archive) != ARCHIVE_OK)
         return unreadable(reader, err);
-    return refuse_compressed(
-        reader, mir_span(in->chunk, in->total < CHUNK ? (size_t)in->total : CHUNK), err);
+    return true;
 }
 
 static bool open_sequential(struct bundle_reader *reader, int fd, const struct mir_cancel *cancel,
