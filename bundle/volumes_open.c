@@ -268,17 +268,45 @@ static bool open_one(const char *path, struct bundle_volumes **out, struct mir_e
     return true;
 }
 
-bool bundle_volumes_is_later(const char *path, struct mir_error *err)
+/* "april.tar.003" -> "april.tar", which the caller frees, and 3; else NULL. */
+static char *base_of(const char *path, size_t *number)
 {
     size_t len = strlen(path);
     auto_free char *base = len > 4 ? mir_strndup(path, len - 4) : NULL;
+
+    *number = base ? number_in(path, base) : 0;
+    return *number > 0 ? mir_steal(&base) : NULL;
+}
+
+bool bundle_volumes_is_later(const char *path, struct mir_error *err)
+{
+    size_t number;
+    auto_free char *base = base_of(path, &number);
     auto_free char *first = base ? bundle_volume_name(base, 1, "") : NULL;
 
-    if (!base || number_in(path, base) < 2 || access(first, F_OK) != 0)
+    if (number < 2 || access(first, F_OK) != 0)
         return false;
     (void)mir_fail(err, MIR_E_FORMAT, "%s is one volume of %s", path, base);
     (void)mir_hint(err, "name the bundle without the number: bundle:%s", base);
     return true;
+}
+
+bool bundle_volumes_has_other(const char *path, char **other)
+{
+    __attribute__((cleanup(found_release))) struct found found = {.base = NULL};
+    size_t number;
+
+    found.base = base_of(path, &number);
+    if (!found.base)
+        return false;
+    list_numbers(&found);
+    for (size_t i = 0; i < found.count; i++) {
+        if (!found.there[i + 1] || i + 1 == number)
+            continue;
+        *other = name_of(&found, i);
+        return true;
+    }
+    return false;
 }
 
 bool bundle_volumes_find(const char *path, struct bundle_volumes **out, struct mir_error *err)

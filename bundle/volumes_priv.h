@@ -62,6 +62,10 @@ MIR_MUST_CHECK bool bundle_volumes_find(const char *path, struct bundle_volumes 
 /** Is this the name of a volume behind the first of a set that is there? Then says so in err. */
 bool bundle_volumes_is_later(const char *path, struct mir_error *err);
 
+/** Would a file of this name be a volume beside others? Then the caller frees the name of one of
+ * them. */
+bool bundle_volumes_has_other(const char *path, char **other);
+
 /** Say that two volumes have each other's name. Returns false. */
 bool bundle_volumes_swapped(const char *a, const char *b, struct mir_error *err);
 

@@ -56,6 +56,7 @@ static bool conflict(const char *there, const char *what, const char *way_out,
 static bool check_neighbour(const struct bundle_writer *writer, struct mir_error *err)
 {
     auto_free char *first = bundle_volume_name(writer->path, 1, "");
+    auto_free char *other = NULL;
 
     if (writer->volume_bytes > 0 && access(writer->path, F_OK) == 0)
         return conflict(writer->path,
@@ -64,6 +65,9 @@ static bool check_neighbour(const struct bundle_writer *writer, struct mir_error
     if (writer->volume_bytes == 0 && access(first, F_OK) == 0)
         return conflict(first, "a volume of a bundle of that name, and one file is asked for",
                         "write the file under another name", err);
+    if (writer->volume_bytes == 0 && bundle_volumes_has_other(writer->path, &other))
+        return conflict(other, "and with it the new file would be taken for a volume",
+                        "write the file under a name without a number at its end", err);
     return true;
 }
 

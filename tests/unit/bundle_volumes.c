@@ -253,6 +253,7 @@ static void begin_refuses_what_a_reader_could_not_tell_apart(void **state)
 {
     struct place *place = *state;
     auto_free char *first = bundle_volume_name(place->target, 1, "");
+    auto_free char *second = bundle_volume_name(place->target, 2, "");
     struct mir_error err = MIR_ERROR_INIT;
     struct bundle_writer *writer = NULL;
     struct bundle_plan *plan;
@@ -272,6 +273,12 @@ static void begin_refuses_what_a_reader_could_not_tell_apart(void **state)
                                      &writer, &err));
     assert_int_equal(err.code, MIR_E_CONFLICT);
     assert_non_null(strstr(err.text, "april.tar is there"));
+    mir_error_clear(&err);
+    scratch_write(second, mir_span_of("a volume"));
+    assert_false(bundle_writer_begin(first, BUNDLE_FORM_TAR, plan, 0, &writer, &err));
+    assert_int_equal(err.code, MIR_E_CONFLICT);
+    assert_non_null(strstr(err.text, "april.tar.002 is there"));
+    (void)unlink(second);
     assert_int_equal(scratch_count(place->dir), 2);
     bundle_plan_free(plan);
 }
