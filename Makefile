@@ -239,7 +239,7 @@ $(O)/tidy/%.ok: % .clang-tidy Makefile
 	$(Q)clang-tidy --quiet --warnings-as-errors='*' $< -- $(OUR_CPPFLAGS) -std=c11 2>/dev/null
 	@touch $@
 lint-shell:
-	$(Q)for f in $$(git ls-files | xargs grep -lE '^#!.*\b(ba)?sh\b' --); do bash -n "$$f" || exit 1; done
+	$(Q)for f in $$(git ls-files | xargs grep -IlE '^#!.*\b(ba)?sh\b' --); do bash -n "$$f" || exit 1; done
 format: ## clang-format everything
 	$(Q)clang-format -i $(ALL_CH)
 
