@@ -85,9 +85,12 @@ whole_or_absent() {
 
 # No blob of a layout has a name that its bytes do not have.
 names_are_true() {
+    local list
     [ -d "$1/blobs/sha256" ] || return 0
-    (cd "$1/blobs/sha256" && find . -type f -name '[0-9a-f]*' | sed -E 's#^\./(.*)#\1  \1#' |
-        sha256sum --quiet -c -) >&2 || fail "a blob is not what its name says"
+    cd "$1/blobs/sha256"
+    list=$(find . -type f -name '[0-9a-f]*' | sed -E 's#^\./(.*)#\1  \1#')
+    [ -z "$list" ] || sha256sum --quiet -c - <<<"$list" >&2 || fail "a blob is not what its name says"
+    cd "$OLDPWD"
 }
 
 # cut NAME PLACE SEED ARGS...: one failure of the power. PLACE and ARGS name things below HERE.
