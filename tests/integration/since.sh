@@ -80,9 +80,11 @@ mark() {
 sed -n 1,7p many.list >old.list
 sed -n 1,12p odd.list | grep -v odd/multi >>old.list
 cat many.list odd.list | sed 1,4d >new.list
-mkdir -p bundle layout index
+mkdir -p bundle layout index volumes
 expect_status 0 mirror copy --file old.list bundle:bundle/base.tar
 expect_status 0 mirror copy --file old.list oci:layout/base.tar
+expect_status 0 mirror copy --volume-size 100KiB bundle:bundle/base.tar bundle:volumes/base.tar
+[ -e volumes/base.tar.002 ]
 tar xOf bundle/base.tar index.json >index/base.tar
 expect_status 0 mirror copy --file new.list bundle:full.tar
 
@@ -129,7 +131,7 @@ fi
 
 mark "$A_LOG"
 for old in bundle:bundle/base.tar oci-archive:bundle/base.tar layout/base.tar layout/base.tar/ \
-    oci:layout/base.tar index/base.tar; do
+    oci:layout/base.tar index/base.tar volumes/base.tar bundle:volumes/base.tar.001; do
     expect_status 0 mirror copy --since "$old" --file new.list --jobs 3 bundle:again.tar
     expect_same diff.tar again.tar
     rm again.tar
@@ -324,6 +326,7 @@ expect_contains "$err" "a differential is a bundle file"
 expect_status 2 mirror copy --since bundle/base.tar --file left.list oci:made
 expect_status 2 mirror copy --since diff.tar --file left.list bundle:diff.tar
 expect_contains "$err" "is the destination too"
+expect_status 2 mirror copy --since volumes/base.tar --file left.list bundle:volumes/base.tar
 ln -s diff.tar link.tar
 expect_status 2 mirror copy --since link.tar --file left.list bundle:diff.tar
 expect_status 2 mirror copy --since "docker://$B/x" --file left.list bundle:made.tar
