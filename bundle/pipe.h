@@ -8,7 +8,7 @@
 #ifndef BUNDLE_PIPE_H
 #define BUNDLE_PIPE_H
 
-#include "bundle/bundle.h"
+#include "bundle/base.h"
 
 #define BUNDLE_STDIN  "standard input"  /* what errors call them */
 #define BUNDLE_STDOUT "standard output" /* ... */
@@ -90,5 +90,14 @@ void bundle_reader_forget(struct bundle_reader *reader, const struct bundle_blob
 
 /** Pass over what is left, up to the end of the archive, and what the writer sends behind it. */
 MIR_MUST_CHECK bool bundle_reader_drain(struct bundle_reader *reader, struct mir_error *err);
+
+/**
+ * bundle_verify_with() of a pipe: every blob is hashed as it passes by, in this thread; jobs are
+ * for the bases. err: also what is wrong with the archive, which opening tells of a file.
+ */
+MIR_MUST_CHECK bool bundle_verify_pipe(struct bundle_reader *reader,
+                                       struct bundle_reader *const *bases, size_t base_count,
+                                       unsigned jobs, const struct bundle_verify_sink *sink,
+                                       struct bundle_verify_totals *totals, struct mir_error *err);
 
 #endif

@@ -35,6 +35,12 @@ const struct bundle_blob *bundle_pipe_find(struct bundle_pipe_in *in,
 MIR_MUST_CHECK bool bundle_pipe_read(const struct bundle_reader *reader,
                                      const struct bundle_blob *blob, uint64_t offset, void *data,
                                      size_t len, struct mir_error *err);
+/** The manifests that were kept when it was opened. */
+size_t bundle_pipe_kept_count(const struct bundle_pipe_in *in);
+const struct bundle_blob *bundle_pipe_kept(const struct bundle_pipe_in *in, size_t i);
+/** A manifest that comes after other blobs is MIR_E_UNSUPPORTED, with the way out. */
+MIR_MUST_CHECK bool bundle_pipe_check_late(const struct bundle_reader *reader,
+                                           const struct bundle_blob *blob, struct mir_error *err);
 /** NULL is fine. */
 void bundle_pipe_in_free(struct bundle_pipe_in *in);
 

@@ -184,6 +184,9 @@ void bundle_reader_close(struct bundle_reader *reader)
         (void)close(reader->fd);
     bundle_volumes_free(reader->volumes);
     bundle_pipe_in_free(reader->pipe);
+    for (size_t i = 0; reader->trouble && i < reader->entry_count; i++)
+        free(reader->trouble[i]);
+    free(reader->trouble);
     bundle_names_release(&reader->names);
     bundle_base_read_free(reader->base);
     free(reader->entries);

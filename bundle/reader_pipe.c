@@ -501,6 +501,29 @@ static bool keep_manifest(struct bundle_reader *reader, struct mir_error *err)
     return true;
 }
 
+size_t bundle_pipe_kept_count(const struct bundle_pipe_in *in)
+{
+    return in->manifest_count;
+}
+
+const struct bundle_blob *bundle_pipe_kept(const struct bundle_pipe_in *in, size_t i)
+{
+    return &in->seen[i]->blob;
+}
+
+bool bundle_pipe_check_late(const struct bundle_reader *reader, const struct bundle_blob *blob,
+                            struct mir_error *err)
+{
+    if (blob->size > IMG_MANIFEST_BYTES_MAX ||
+        !mir_map_find(reader->pipe->wanted, mir_span_of(blob->digest.text)))
+        return true;
+    (void)mir_fail(err, MIR_E_UNSUPPORTED,
+                   "%s: the manifest %s comes after other blobs: of a pipe, manifests have to come"
+                   " first",
+                   reader->path, blob->digest.text);
+    return mir_hint(err, ORDER_HINT);
+}
+
 /* ---- what comes first ---- */
 
 static bool read_layout(struct bundle_reader *reader, struct mir_error *err)

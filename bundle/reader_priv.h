@@ -43,7 +43,8 @@ struct bundle_reader {
     struct bundle_volumes *volumes;
     struct bundle_extent layout, index, base_file;
     struct bundle_pipe_in *pipe; /* BUNDLE_FORM_PIPE, else NULL */
-    bool has_docker_manifest;    /* manifest.json: perhaps the archive of "docker save" */
+    char **trouble; /* of each entry, what hashing it on its way found wrong (verify_pipe.c) */
+    bool has_docker_manifest; /* manifest.json: perhaps the archive of "docker save" */
 };
 
 /** Open the file and note where everything is. */

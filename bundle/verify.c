@@ -49,6 +49,14 @@ static void release_check(struct bundle_check *check)
     bundle_check_release_bases(check);
 }
 
+static bool check_hashes(struct bundle_check *check, unsigned jobs, struct mir_error *err)
+{
+    if (!check->reader->trouble)
+        return bundle_check_hashes(check, jobs, err);
+    bundle_check_take_hashes(check);
+    return true;
+}
+
 bool bundle_verify(const struct bundle_reader *reader, unsigned jobs,
                    const struct bundle_verify_sink *sink, struct bundle_verify_totals *totals,
                    struct mir_error *err)
@@ -72,7 +80,7 @@ bool bundle_verify_with(const struct bundle_reader *reader, struct bundle_reader
         .seen = mir_alloc_array(base ? base->count : 0, sizeof(bool)),
     };
 
-    if (!bundle_check_hashes(&check, jobs, err) ||
+    if (!check_hashes(&check, jobs, err) ||
         !bundle_check_bases(&check, bases, base_count, jobs, err) ||
         !bundle_check_images(&check, err))
         return false;

@@ -29,6 +29,9 @@ void bundle_check_problem(struct bundle_check *check, const char *fmt, ...) MIR_
 MIR_MUST_CHECK bool bundle_check_hashes(struct bundle_check *check, unsigned jobs,
                                         struct mir_error *err);
 
+/** The same from what was hashed while a pipe passed by (verify_pipe.c). */
+void bundle_check_take_hashes(struct bundle_check *check);
+
 /** Hash what the bundle leaves out where its bases have it (verify_base.c). err: MIR_E_CANCELLED.
  */
 MIR_MUST_CHECK bool bundle_check_bases(struct bundle_check *check,

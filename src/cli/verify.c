@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "bundle/base.h"
+#include "bundle/pipe.h"
 #include "cli/cli.h"
 #include "copy/place.h"
 
@@ -162,9 +162,20 @@ static bool parse_source(struct cli *cli, const char *source, struct copy_place 
     return true;
 }
 
-static bool verify(struct cli *cli, const struct arguments *args,
-                   const struct bundle_reader *reader, struct bundle_reader *const *bases,
-                   struct mir_error *err)
+static bool hash_and_follow(const struct arguments *args, struct bundle_reader *reader,
+                            struct bundle_reader *const *bases,
+                            const struct bundle_verify_sink *sink,
+                            struct bundle_verify_totals *totals, struct mir_error *err)
+{
+    if (bundle_reader_is_pipe(reader))
+        return bundle_verify_pipe(reader, bases, args->base_count, (unsigned)args->jobs, sink,
+                                  totals, err);
+    return bundle_verify_with(reader, bases, args->base_count, (unsigned)args->jobs, sink, totals,
+                              err);
+}
+
+static bool verify(struct cli *cli, const struct arguments *args, struct bundle_reader *reader,
+                   struct bundle_reader *const *bases, struct mir_error *err)
 {
     auto_json *problems = json_array();
     struct bundle_verify_sink sink = {.problem = args->json ? note_problem : print_problem,
@@ -172,8 +183,7 @@ static bool verify(struct cli *cli, const struct arguments *args,
                                       .cancel = cli->cancel};
     struct bundle_verify_totals totals;
 
-    if (!bundle_verify_with(reader, bases, args->base_count, (unsigned)args->jobs, &sink, &totals,
-                            err))
+    if (!hash_and_follow(args, reader, bases, &sink, &totals, err))
         return false;
     if (!args->json)
         print_totals(args, reader, &totals);
@@ -194,13 +204,26 @@ static bool open_bundle(struct cli *cli, const char *source, struct bundle_reade
            bundle_reader_open(place.path, place.form, out, err);
 }
 
+/* What is verified may come through a pipe; its bases are read in any order. */
+static bool open_source(struct cli *cli, const char *source, struct bundle_reader **out,
+                        struct mir_error *err)
+{
+    auto_place place = {.text = NULL};
+
+    if (!parse_source(cli, source, &place, err))
+        return false;
+    if (place.form == BUNDLE_FORM_PIPE)
+        return bundle_reader_open_pipe(STDIN_FILENO, BUNDLE_STDIN, cli->cancel, out, err);
+    return bundle_reader_open(place.path, place.form, out, err);
+}
+
 /* The bundle and its bases. */
 static bool open_and_verify(struct cli *cli, const struct arguments *args, struct mir_error *err)
 {
     auto_free struct bundle_reader **readers =
         mir_alloc_array(args->base_count + 1, sizeof(struct bundle_reader *));
     size_t opened = 0;
-    bool ok = open_bundle(cli, args->source, &readers[0], err);
+    bool ok = open_source(cli, args->source, &readers[0], err);
 
     opened += ok;
     while (ok && opened < args->base_count + 1) {
