@@ -84,6 +84,7 @@ MIR_MUST_CHECK bool bundle_plan_volumes(const struct bundle_plan *plan, uint64_t
 /* ---- writing ---- */
 
 struct bundle_writer;
+struct bundle_reader;
 
 /**
  * TAR: create PATH.partial, claim its space (MIR_E_SPACE names the bytes needed and there, before
@@ -133,6 +134,16 @@ void bundle_writer_reset(struct bundle_writer *writer, size_t blob);
  * the end of them. */
 MIR_MUST_CHECK bool bundle_writer_write(struct bundle_writer *writer, size_t blob, uint64_t offset,
                                         struct mir_span bytes, struct mir_error *err);
+/**
+ * Put the next len bytes, from what is reached on, straight from a bundle that holds the blob: from
+ * file to file, inside the kernel, so that file systems that can share blocks. Nothing is checked:
+ * read it back. MIR_E_UNSUPPORTED where nothing could be shared, because one of the two is not a tar
+ * or the blob lies differently within its blocks: write it then.
+ */
+MIR_MUST_CHECK bool bundle_writer_take(struct bundle_writer *writer, size_t blob,
+                                       const struct bundle_reader *reader,
+                                       const struct bundle_blob *from, uint64_t len,
+                                       struct mir_error *err);
 /** The blob is whole and its digest was checked. */
 MIR_MUST_CHECK bool bundle_writer_finish(struct bundle_writer *writer, size_t blob,
                                          struct mir_error *err);

@@ -342,6 +342,18 @@ bool bundle_volumes_pread(const struct bundle_volumes *set, void *data, size_t l
     return true;
 }
 
+/* How much to ask the kernel for at once. Where both files can come to the beginning of a block
+ * together they do first, because only from there on can blocks be shared. */
+static size_t kernel_chunk(off_t in, off_t out, uint64_t left)
+{
+    uint64_t into = (uint64_t)in % BUNDLE_SHARE_BLOCK;
+    uint64_t chunk = KERNEL_CHUNK;
+
+    if (into != 0 && into == (uint64_t)out % BUNDLE_SHARE_BLOCK)
+        chunk = BUNDLE_SHARE_BLOCK - into;
+    return (size_t)(left < chunk ? left : chunk);
+}
+
 /* By the kernel, as far as it does that. Returns the bytes copied; trouble is left to be found by
  * whoever copies the rest. */
 static uint64_t copy_in_kernel(int from, uint64_t from_offset, int to, uint64_t to_offset,
@@ -351,9 +363,7 @@ static uint64_t copy_in_kernel(int from, uint64_t from_offset, int to, uint64_t 
     uint64_t copied = 0;
 
     while (copied < len) {
-        uint64_t left = len - copied;
-        ssize_t got = copy_file_range(from, &in, to, &out,
-                                      left < KERNEL_CHUNK ? (size_t)left : KERNEL_CHUNK, 0);
+        ssize_t got = copy_file_range(from, &in, to, &out, kernel_chunk(in, out, len - copied), 0);
 
         if (got < 0 && errno == EINTR)
             continue;

@@ -20,6 +20,7 @@
 #define BUNDLE_VOLUMES_MAX     999
 #define BUNDLE_VOLUME_UNIT     512 /* the size of a volume is a multiple of it */
 #define BUNDLE_VOLUME_MIN      (64u << 10)
+#define BUNDLE_SHARE_BLOCK     4096u /* file systems share blocks of this size, or smaller ones */
 #define BUNDLE_PARTIAL_SUFFIX  ".partial"
 #define BUNDLE_LEFTOVER_SUFFIX ".partial.old"
 

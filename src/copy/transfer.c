@@ -12,6 +12,7 @@
 #include "copy/left_out.h"
 
 #define CHUNK_BYTES (256u << 10) /* a buffer for each worker */
+#define TAKE_BYTES  (16u << 20)  /* from file to file; whole blocks, and still in the cache */
 
 /* ---- progress ---- */
 
@@ -145,30 +146,68 @@ static size_t chunk_at(uint64_t at, uint64_t end)
     return end - at < CHUNK_BYTES ? (size_t)(end - at) : CHUNK_BYTES;
 }
 
-/* Hash what an earlier run left of the blob. Bytes that cannot be read are fetched. False only when
- * the user stops us. */
-static bool take_up(struct landing_place *place, struct mir_error *err)
+/* Hash what is on the disk of the blob. */
+static bool hash_up(struct landing_place *place,
+                    void (*tally)(struct landing_place *place, size_t bytes), struct mir_error *err)
 {
     struct bundle_writer *writer = place->copy->writer;
     size_t planned = place->blob->planned;
     uint64_t reached = bundle_writer_reached(writer, planned);
-    auto_free char *data = reached > 0 ? mir_alloc(chunk_at(0, reached)) : NULL;
-    struct mir_error trouble = MIR_ERROR_INIT;
+    auto_free char *data = place->at < reached ? mir_alloc(CHUNK_BYTES) : NULL;
 
     while (place->at < reached) {
         size_t len = chunk_at(place->at, reached);
 
-        if (!stop_if_cancelled(place->copy, err))
+        if (!stop_if_cancelled(place->copy, err) ||
+            !bundle_writer_read(writer, planned, place->at, data, len, err))
             return false;
-        if (!bundle_writer_read(writer, planned, place->at, data, len, &trouble)) {
-            mir_log(place->copy->options.sink, MIR_LEVEL_DEBUG, "%s", trouble.text);
-            start_over(place);
-            return true;
-        }
         mir_hash_update(place->hash, mir_span(data, len));
         place->at += len;
-        tally_reused(place, len);
+        tally(place, len);
     }
+    return true;
+}
+
+/* Go on from what an earlier run left of the blob. Bytes that cannot be read are fetched. False
+ * only when the user stops us. */
+static bool take_up(struct landing_place *place, struct mir_error *err)
+{
+    struct mir_error trouble = MIR_ERROR_INIT;
+
+    if (hash_up(place, tally_reused, &trouble))
+        return true;
+    if (trouble.code == MIR_E_CANCELLED) {
+        *err = trouble;
+        return false;
+    }
+    mir_log(place->copy->options.sink, MIR_LEVEL_DEBUG, "%s", trouble.text);
+    start_over(place);
+    return true;
+}
+
+/* From file to file, if that goes; if not, whoever copies by hand finds out why. */
+static bool take_piece(struct landing_place *place, const struct bundle_reader *reader,
+                       const struct bundle_blob *from)
+{
+    struct mir_error ignored = MIR_ERROR_INIT;
+    uint64_t left = from->size - place->at;
+
+    return bundle_writer_take(place->copy->writer, place->blob->planned, reader, from,
+                              left < TAKE_BYTES ? left : TAKE_BYTES, &ignored);
+}
+
+static bool copy_piece(struct landing_place *place, const struct bundle_reader *reader,
+                       const struct bundle_blob *from, char *data,
+                       void (*tally)(struct landing_place *place, size_t bytes),
+                       struct mir_error *err)
+{
+    const struct mir_span bytes = mir_span(data, chunk_at(place->at, from->size));
+
+    if (!bundle_reader_read(reader, from, place->at, data, bytes.len, err) ||
+        !put_bytes(place, bytes, err))
+        return false;
+    mir_hash_update(place->hash, bytes);
+    tally(place, bytes.len);
     return true;
 }
 
@@ -178,17 +217,20 @@ static bool copy_rest(struct landing_place *place, const struct bundle_reader *r
                       void (*tally)(struct landing_place *place, size_t bytes),
                       struct mir_error *err)
 {
-    auto_free char *data = mir_alloc(CHUNK_BYTES);
+    auto_free char *data = NULL;
 
     while (place->at < from->size) {
-        const struct mir_span bytes = mir_span(data, chunk_at(place->at, from->size));
-
-        if (!stop_if_cancelled(place->copy, err) ||
-            !bundle_reader_read(reader, from, place->at, data, bytes.len, err) ||
-            !put_bytes(place, bytes, err))
+        if (!stop_if_cancelled(place->copy, err))
             return false;
-        mir_hash_update(place->hash, bytes);
-        tally(place, bytes.len);
+        if (!data && take_piece(place, reader, from)) {
+            if (!hash_up(place, tally, err))
+                return false;
+            continue;
+        }
+        if (!data)
+            data = mir_alloc(CHUNK_BYTES);
+        if (!copy_piece(place, reader, from, data, tally, err))
+            return false;
     }
     return true;
 }
