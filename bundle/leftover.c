@@ -155,40 +155,52 @@ static struct bundle_place *find(const struct bundle_leftover *leftover,
     return NULL;
 }
 
+/* How many bytes there are of a blob at this place. All of them are tried once, unless max says
+ * that the rest comes later. */
+static uint64_t claim_bytes(struct bundle_leftover *leftover, struct bundle_place *place,
+                            const struct bundle_blob *blob, uint64_t reached, uint64_t max)
+{
+    uint64_t there;
+
+    (void)pthread_mutex_lock(&leftover->lock);
+    there = place->reached;
+    if (there <= reached || there > blob->size || there - reached <= max)
+        place->reached = 0;
+    (void)pthread_mutex_unlock(&leftover->lock);
+    if (there <= reached || there > blob->size)
+        return 0;
+    return there - reached < max ? there - reached : max;
+}
+
 bool bundle_leftover_take(struct bundle_leftover *leftover, const struct bundle_blob *blob,
-                          const struct bundle_volumes *to, uint64_t to_offset, uint64_t *reached,
-                          struct mir_error *err)
+                          const struct bundle_volumes *to, uint64_t to_offset, uint64_t max,
+                          uint64_t *reached, struct mir_error *err)
 {
     struct bundle_place *place = find(leftover, blob);
-    uint64_t there;
+    uint64_t len;
 
     if (!place)
         return true;
-    (void)pthread_mutex_lock(&leftover->lock);
-    there = place->reached;
-    place->reached = 0;
-    (void)pthread_mutex_unlock(&leftover->lock);
-    if (there <= *reached || there > blob->size)
+    len = claim_bytes(leftover, place, blob, *reached, max);
+    if (len == 0)
         return true;
     if (!bundle_volumes_copy(leftover->files, place->offset + *reached, to, to_offset + *reached,
-                             there - *reached, err))
+                             len, err))
         return false;
-    *reached = there;
+    *reached += len;
     return true;
 }
 
-void bundle_leftover_forget(struct bundle_leftover *leftover, const struct bundle_blob *blob)
+void bundle_leftover_forget(struct bundle_leftover *leftover, const struct bundle_blob *blob,
+                            uint64_t end)
 {
     const struct bundle_place *place = find(leftover, blob);
     uint64_t left;
 
-    if (!place)
-        return;
-    bundle_journal_try_note(leftover->journal, (size_t)(place - leftover->record.places), 0);
-    if (place->offset > leftover->record.bytes) /* of nothing */
+    if (!place || place->offset >= leftover->record.bytes)
         return;
     left = leftover->record.bytes - place->offset;
-    bundle_volumes_punch(leftover->files, place->offset, blob->size < left ? blob->size : left);
+    bundle_volumes_punch(leftover->files, place->offset, end < left ? end : left);
 }
 
 void bundle_leftover_punch(struct bundle_leftover *leftover)

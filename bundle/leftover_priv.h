@@ -42,14 +42,16 @@ void bundle_leftover_remove(struct bundle_leftover *leftover);
 /** Bytes of all blobs in it. */
 uint64_t bundle_leftover_reached(const struct bundle_leftover *leftover);
 
-/** Copy what there is of a blob beyond the first *reached bytes to its place in another set, and
- * count it in. What was tried once is not found again; false when it could not be copied. */
+/** Copy what there is of a blob beyond the first *reached bytes, at most max of them, to its place
+ * in another set, and count it in. What was tried once is not found again; false when it could not
+ * be copied. */
 MIR_MUST_CHECK bool bundle_leftover_take(struct bundle_leftover *leftover,
                                          const struct bundle_blob *blob,
                                          const struct bundle_volumes *to, uint64_t to_offset,
-                                         uint64_t *reached, struct mir_error *err);
-/** Forget a blob for good, and give its blocks back. */
-void bundle_leftover_forget(struct bundle_leftover *leftover, const struct bundle_blob *blob);
+                                         uint64_t max, uint64_t *reached, struct mir_error *err);
+/** Give the blocks back of the first bytes of a blob, up to end. */
+void bundle_leftover_forget(struct bundle_leftover *leftover, const struct bundle_blob *blob,
+                            uint64_t end);
 /** Give the blocks back that hold nothing of a blob. */
 void bundle_leftover_punch(struct bundle_leftover *leftover);
 

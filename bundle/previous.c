@@ -18,6 +18,8 @@
 
 /* How often the look may have to be taken again: a commit finished, then a leftover made. */
 #define LOOKS_MAX 8
+/* Bytes that are in two places at a time when room is short. */
+#define TIGHT_STEP (128u << 10)
 
 /* What is there; one look. */
 struct look {
@@ -226,6 +228,19 @@ static void finish_leftover(struct look *look)
     bundle_volumes_free(files);
 }
 
+/* A run of the other kind (one file, volumes) that was killed before it had a journal. It is over,
+ * or about to be refused because of ours. */
+static void remove_other_kind(const struct bundle_writer *writer)
+{
+    auto_free char *file = bundle_volume_name(writer->path, 0, BUNDLE_PARTIAL_SUFFIX);
+    auto_free char *volume = bundle_volume_name(writer->path, 1, BUNDLE_PARTIAL_SUFFIX);
+
+    if (writer->volume_bytes > 0)
+        (void)unlink(file);
+    else if (exists(volume))
+        bundle_volumes_remove_above(writer->path, BUNDLE_PARTIAL_SUFFIX, 0);
+}
+
 static bool start_over(struct look *look, struct mir_error *err)
 {
     struct bundle_writer *writer = look->writer;
@@ -235,9 +250,12 @@ static bool start_over(struct look *look, struct mir_error *err)
     hand_over(look);
     if (writer->volume_bytes > 0)
         bundle_volumes_remove_above(writer->path, BUNDLE_PARTIAL_SUFFIX, writer->volumes->count);
-    return bundle_volumes_create(writer->volumes, err) &&
-           bundle_volumes_empty(writer->volumes, err) &&
-           bundle_journal_create(look->journal_name, look->plan, &writer->journal, err);
+    if (!bundle_volumes_create(writer->volumes, err) ||
+        !bundle_volumes_empty(writer->volumes, err) ||
+        !bundle_journal_create(look->journal_name, look->plan, &writer->journal, err))
+        return false;
+    remove_other_kind(writer);
+    return true;
 }
 
 /* ---- the look ---- */
@@ -299,30 +317,44 @@ bool bundle_previous_take_over(struct bundle_writer *writer, bool *resumed, stru
 
 /* ---- taking from leftovers ---- */
 
-bool bundle_previous_gather(struct bundle_writer *writer, size_t blob, struct mir_error *err)
+/* From one leftover, at most step bytes at a time; what is noted to be in its new place is given
+ * back when gives_back. */
+static bool gather_from(struct bundle_writer *writer, struct bundle_leftover *leftover, size_t blob,
+                        uint64_t step, bool gives_back, struct mir_error *err)
 {
     const struct bundle_plan *plan = writer->plan;
-    uint64_t before = writer->reached[blob];
-    bool taken = true;
 
-    for (size_t i = 0; i < BUNDLE_LEFTOVER_KINDS && taken; i++)
-        if (writer->leftovers[i])
-            taken = bundle_leftover_take(writer->leftovers[i], &plan->blobs[blob], writer->volumes,
-                                         plan->blob_offsets[blob], &writer->reached[blob], err);
-    if (writer->reached[blob] == before)
-        return taken;
-    return bundle_journal_note(writer->journal, blob, writer->reached[blob], err) && taken;
+    for (;;) {
+        uint64_t before = writer->reached[blob];
+
+        if (!bundle_leftover_take(leftover, &plan->blobs[blob], writer->volumes,
+                                  plan->blob_offsets[blob], step, &writer->reached[blob], err))
+            return false;
+        if (writer->reached[blob] == before)
+            return true;
+        if (!bundle_journal_note(writer->journal, blob, writer->reached[blob], err))
+            return false;
+        if (gives_back)
+            bundle_leftover_forget(leftover, &plan->blobs[blob], writer->reached[blob]);
+    }
+}
+
+bool bundle_previous_gather(struct bundle_writer *writer, size_t blob, struct mir_error *err)
+{
+    for (size_t i = 0; i < BUNDLE_LEFTOVER_KINDS; i++)
+        if (writer->leftovers[i] &&
+            !gather_from(writer, writer->leftovers[i], blob, UINT64_MAX, false, err))
+            return false;
+    return true;
 }
 
 bool bundle_previous_gather_all(struct bundle_writer *writer, struct mir_error *err)
 {
-    for (size_t blob = 0; blob < writer->plan->blob_count; blob++) {
-        if (!bundle_previous_gather(writer, blob, err))
-            return false;
+    for (size_t blob = 0; blob < writer->plan->blob_count; blob++)
         for (size_t i = 0; i < BUNDLE_LEFTOVER_KINDS; i++)
-            if (writer->leftovers[i])
-                bundle_leftover_forget(writer->leftovers[i], &writer->plan->blobs[blob]);
-    }
+            if (writer->leftovers[i] &&
+                !gather_from(writer, writer->leftovers[i], blob, TIGHT_STEP, true, err))
+                return false;
     bundle_previous_remove_leftovers(writer);
     return true;
 }
