@@ -89,6 +89,21 @@ expect_equal "$before" "$(registry_requests "$T/registry1/log" 'GET /v2/.*/blobs
 expect_equal 7 "$(count "$T/v" 'a.tar*')" "volumes of the new set, and nothing else"
 expect_status 0 mirror verify "bundle:$T/v/a.tar"
 
+# ---- killed and run again, with volumes of another size, and as one file
+for flags in "--volume-size 100KiB" "--volume-size 1MiB" ""; do
+    start_process "$T/killed.log" "$MIRROR" copy --volume-size 256KiB --file "$T/list" "bundle:$T/v/k.tar"
+    wait_until 20 test -e "$T/v/k.tar.journal" -o -e "$T/v/k.tar.001"
+    kill -KILL "$PROCESS"
+    { wait "$PROCESS" || true; } 2>/dev/null
+    if compgen -G "$T/v/k.tar.0[0-9][0-9]" >/dev/null; then # it was faster
+        rm "$T/v"/k.tar.*
+    fi
+    # shellcheck disable=SC2086
+    expect_status 0 mirror copy $flags --file "$T/list" "bundle:$T/v/k.tar"
+    expect_equal "$(sha256sum <"$T/whole.tar")" "$(cat "$T/v"/k.tar* | sha256sum)" "after a kill"
+    rm "$T/v"/k.tar*
+done
+
 # ---- refusals name the volume
 refused() {
     local word
