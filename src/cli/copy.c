@@ -217,6 +217,30 @@ static bool needs_destination(const struct arguments *args)
     return args->list_count == 0 || args->source_count > 0;
 }
 
+static bool is_stdin(const char *source)
+{
+    struct mir_error ignored = MIR_ERROR_INIT; /* copy_add() judges it */
+    auto_place place = {0};
+
+    return copy_place_parse(mir_span_of(source), true, &place, &ignored) &&
+           place.kind == COPY_PLACE_LAYOUT && place.form == BUNDLE_FORM_PIPE;
+}
+
+/* Standard input brings a list or a bundle. */
+static bool check_stdin(struct cli *cli, const struct arguments *args, size_t sources,
+                        struct mir_error *err)
+{
+    bool has_list = false, has_bundle = false;
+
+    for (size_t i = 0; i < args->list_count; i++)
+        has_list |= strcmp(args->lists[i], "-") == 0;
+    for (size_t i = 0; i < sources; i++)
+        has_bundle |= is_stdin(args->sources[i]);
+    return !has_list || !has_bundle ||
+           cli_usage(cli, err,
+                     "standard input cannot be a list (--file -) and a bundle (bundle:-)");
+}
+
 static bool open_copy(struct cli *cli, struct arguments *args, struct copy **out,
                       struct mir_error *err)
 {
@@ -229,7 +253,7 @@ static bool open_copy(struct cli *cli, struct arguments *args, struct copy **out
         return cli_usage(cli, err, "name a source and a destination");
     if (sources == 0 && args->list_count == 0)
         return cli_usage(cli, err, "name a destination after the source %s", destination);
-    if (!copy_new(&args->copy, destination, out, err))
+    if (!check_stdin(cli, args, sources, err) || !copy_new(&args->copy, destination, out, err))
         return false;
     for (size_t i = 0; i < sources; i++)
         if (!copy_add(*out, args->sources[i], NULL, false, err))

@@ -159,12 +159,12 @@ static bool check_destination(const struct copy *copy, const struct copy_place *
     const struct copy_place *destination = &copy->destination;
 
     if (!copy->has_destination || destination->kind != COPY_PLACE_LAYOUT ||
-        destination->form != BUNDLE_FORM_TAR) {
+        destination->form == BUNDLE_FORM_DIR) {
         (void)mir_fail(err, MIR_E_USAGE, "a differential is a bundle file, and %s is none",
                        copy->has_destination ? destination->text : "a registry");
         return mir_hint(err, "write it to bundle:FILE; loading it needs no --since");
     }
-    if (!is_destination(place, destination))
+    if (destination->form == BUNDLE_FORM_PIPE || !is_destination(place, destination))
         return true;
     (void)mir_fail(err, MIR_E_USAGE,
                    "%s is the destination too: it would be replaced by a bundle "
