@@ -14,9 +14,13 @@
 #include "copy/since.h"
 #include "copy/stream.h"
 
-#define JOBS_DEFAULT 8
-
 /* ---- life ---- */
+
+/* The queue never runs more jobs than there are workers. */
+static unsigned host_cap(const struct copy_options *options)
+{
+    return options->max_per_host > 0 ? options->max_per_host : COPY_JOBS_MAX;
+}
 
 bool copy_new(const struct copy_options *options, const char *destination, struct copy **out,
               struct mir_error *err)
@@ -25,10 +29,12 @@ bool copy_new(const struct copy_options *options, const char *destination, struc
 
     copy->options = *options;
     if (copy->options.jobs == 0)
-        copy->options.jobs = JOBS_DEFAULT;
+        copy->options.jobs = COPY_JOBS_DEFAULT;
+    if (!copy->options.clock)
+        copy->options.clock = mir_clock_real();
     copy->images_by_key = mir_map_new();
     copy_graph_init(&copy->graph);
-    copy_queue_init(&copy->queue);
+    copy_queue_init(&copy->queue, copy->options.clock, copy->options.cancel, host_cap(options));
     copy_breaker_init(&copy->breaker);
     (void)pthread_mutex_init(&copy->lock, NULL);
     if (destination &&
@@ -350,12 +356,28 @@ static void open_workers(struct copy *copy)
         struct copy_worker *worker = mir_alloc(sizeof(*worker));
 
         worker->copy = copy;
-        if (copy->source_client)
-            worker->source = reg_session_new(copy->source_client);
-        if (copy->destination_client)
-            worker->destination = reg_session_new(copy->destination_client);
         copy->workers[i] = worker;
     }
+}
+
+static void open_door(struct reg_session **session, struct reg_client *client,
+                      struct copy_queue *queue, const char *host)
+{
+    const struct mir_watch watch = copy_queue_watch(queue, host);
+
+    if (!*session)
+        *session = reg_session_new(client);
+    reg_session_watch(*session, &watch);
+}
+
+void copy_worker_open(struct copy_worker *worker, const char *source, const char *destination)
+{
+    struct copy *copy = worker->copy;
+
+    if (source)
+        open_door(&worker->source, copy->source_client, &copy->queue, source);
+    if (destination)
+        open_door(&worker->destination, copy->destination_client, &copy->queue, destination);
 }
 
 /* A layout that stands where the new one goes saves fetching. One that cannot be read is simply
@@ -381,6 +403,7 @@ static void ask_for_blob(void *context, void *item)
     struct mir_error ignored = MIR_ERROR_INIT;
     bool found = false;
 
+    copy_worker_open(worker, NULL, task->repo.host);
     if (task->kind == COPY_TASK_BLOB && task->moves && task->blob->left_out)
         task->blob->is_missing = !copy_left_out_is_there(worker, task);
     /* A registry that does not answer will be reported by the copy itself. */
@@ -394,7 +417,9 @@ static void ask_for_blob(void *context, void *item)
 /* A dry run tells what really would be moved. */
 static void ask_for_blobs(struct copy *copy)
 {
-    copy_for_each_task(copy, ask_for_blob);
+    for (size_t i = 0; i < copy->task_count; i++)
+        copy_queue_push_between(&copy->queue, NULL, copy->tasks[i]->repo.host, copy->tasks[i]);
+    copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, ask_for_blob);
     for (size_t i = 0; i < copy->task_count; i++) {
         const struct copy_task *task = copy->tasks[i];
 

@@ -25,8 +25,9 @@
 #include "image/ref.h"
 #include "registry/registry.h"
 
-#define COPY_JOBS_MAX   128
-#define COPY_IMAGES_MAX 1000000
+#define COPY_JOBS_DEFAULT 32
+#define COPY_JOBS_MAX     128
+#define COPY_IMAGES_MAX   1000000
 
 /* Counters for whoever shows progress. Totals grow until planning is done. */
 struct copy_progress {
@@ -47,7 +48,8 @@ struct copy_options {
     struct reg_options source, destination; /* clock, cancel and sink are those below */
     const struct img_platform *platforms;   /* none: all */
     size_t platform_count;
-    unsigned jobs;
+    unsigned jobs;         /* transfers at a time, at most; 0: COPY_JOBS_DEFAULT */
+    unsigned max_per_host; /* of those with one host; 0: any number */
     bool require_digest;
     bool keep_host;
     unsigned max_depth; /* 0: any */

@@ -80,6 +80,7 @@ struct copy {
     struct copy_place destination; /* kind LAYOUT, or DOCKER with name a reference or prefix */
     struct copy_image **images;
     size_t image_count, image_capacity;
+    size_t probed;                 /* images asked for at the destination */
     struct mir_map *images_by_key; /* the same source to the same destination is one image */
     bool has_many;                 /* some source stands for more than one image */
     bool has_mapping;              /* some source came with its own destination */
@@ -114,7 +115,7 @@ struct copy {
     struct copy_totals totals;
 };
 
-/* A thread with its doors. */
+/* A thread with its doors, which copy_worker_open() opens. */
 struct copy_worker {
     struct copy *copy;
     struct reg_session *source, *destination;
@@ -131,6 +132,10 @@ static inline bool copy_goes_to_registry(const struct copy *copy)
     return !copy->has_destination || copy->destination.kind == COPY_PLACE_DOCKER;
 }
 
+/* copy.c */
+/** Before a worker asks a host: its session for that side is there, and watched for that host. A
+ * worker that is never needed costs nothing. NULL: not asked. */
+void copy_worker_open(struct copy_worker *worker, const char *source, const char *destination);
 /** Record an image's failure; the first one stays. Locks. */
 void copy_image_fail(struct copy *copy, struct copy_image *image, const struct mir_error *err);
 
@@ -161,9 +166,16 @@ struct copy_task *copy_task_new(struct copy *copy, enum copy_task_kind kind);
 void copy_task_free(struct copy_task *task);
 void copy_tasks_for_registry(struct copy *copy);
 MIR_MUST_CHECK bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err);
+/** Who is asked for what a task brings; NULL: nobody, it is here. */
+static inline const char *copy_task_source(const struct copy_task *task)
+{
+    bool is_elsewhere = task->kind == COPY_TASK_BLOB && !task->blob->left_out;
+
+    return is_elsewhere ? task->blob->origin->repo.host : NULL;
+}
 /* run.c */
-/** Run job(worker, task) for every task of the plan, with nothing else in the queue. */
-void copy_for_each_task(struct copy *copy, void (*job)(void *worker, void *task));
+/** Queue a task between the hosts it is about. */
+void copy_enqueue(struct copy *copy, struct copy_task *task);
 /** Do one task, and record what came of it. */
 void copy_run_task(struct copy_worker *worker, struct copy_task *task);
 /** Record that a task cannot be done. */

@@ -30,12 +30,34 @@ struct job {
     const char *cut;
 };
 
+/* Who is asked; NULL: nobody, it is here. */
+static const char *source_of(const struct job *job)
+{
+    switch (job->kind) {
+    case JOB_PROBE:
+    case JOB_PROBE_INDEX:
+        return NULL;
+    case JOB_IMAGE:
+        return job->image->origin->repo.host;
+    case JOB_MANIFEST:
+        return job->manifest->origin->repo.host;
+    }
+    return NULL;
+}
+
+static const char *destination_of(const struct job *job)
+{
+    bool is_asked = job->kind == JOB_PROBE || job->kind == JOB_PROBE_INDEX;
+
+    return is_asked ? job->image->destination.host : NULL;
+}
+
 static void push(struct copy *copy, struct job job)
 {
     struct job *item = mir_alloc(sizeof(*item));
 
     *item = job;
-    copy_queue_push(&copy->queue, item);
+    copy_queue_push_between(&copy->queue, source_of(item), destination_of(item), item);
 }
 
 static bool stop_if_cancelled(const struct copy *copy, struct mir_error *err)
@@ -300,6 +322,7 @@ static void run_job(void *context, void *item)
     struct copy_worker *worker = context;
     struct job *job = item;
 
+    copy_worker_open(worker, source_of(job), destination_of(job));
     switch (job->kind) {
     case JOB_PROBE:
         probe(worker, job->image);
@@ -322,33 +345,37 @@ static void run(struct copy *copy)
     copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, run_job);
 }
 
-/* Ask for the images from first on, at most limit of them; returns how many are there. */
-static size_t probe_some(struct copy *copy, size_t first, size_t limit, size_t *asked)
+/* Ask for images that were not asked for yet, at most limit of them. */
+static void probe_some(struct copy *copy, size_t limit)
+{
+    for (size_t i = 0; i < copy->image_count && limit > 0; i++) {
+        if (!can_probe(copy->images[i]))
+            continue;
+        copy->images[i]->is_probed = true;
+        push(copy, (struct job){.kind = JOB_PROBE, .image = copy->images[i]});
+        copy->probed++;
+        limit--;
+    }
+    run(copy);
+}
+
+static size_t count_there(const struct copy *copy)
 {
     size_t there = 0;
 
-    *asked = first;
-    for (size_t n = 0; *asked < copy->image_count && n < limit; (*asked)++) {
-        if (!can_probe(copy->images[*asked]))
-            continue;
-        copy->images[*asked]->is_probed = true;
-        push(copy, (struct job){.kind = JOB_PROBE, .image = copy->images[*asked]});
-        n++;
-    }
-    run(copy);
-    for (size_t i = first; i < *asked; i++)
+    for (size_t i = 0; i < copy->image_count; i++)
         there += copy->images[i]->outcome == COPY_OUTCOME_PRESENT || copy->images[i]->index_there;
     return there;
 }
 
-/* Ask for every image whose digest is known by now, unless a sample says that it is no use. */
+/* Ask for every image whose digest is known by now, unless a sample says that it is no use. There
+ * is one sample for all that is planned, whenever its digests become known. */
 static void probe_destination(struct copy *copy)
 {
-    size_t asked;
-    size_t sample = copy->options.dry_run ? SIZE_MAX : PROBE_SAMPLE;
-
-    if (probe_some(copy, 0, sample, &asked) > 0)
-        (void)probe_some(copy, asked, SIZE_MAX, &asked);
+    if (!copy->options.dry_run && count_there(copy) == 0 && copy->probed < PROBE_SAMPLE)
+        probe_some(copy, PROBE_SAMPLE - copy->probed);
+    if (copy->options.dry_run || count_there(copy) > 0)
+        probe_some(copy, SIZE_MAX);
 }
 
 static void push_image(struct copy *copy, struct copy_image *image)

@@ -27,11 +27,16 @@ static void fail_dependents(struct copy_task *task, const struct copy_task *caus
         mark_failed(task->dependents[i], cause);
 }
 
+void copy_enqueue(struct copy *copy, struct copy_task *task)
+{
+    copy_queue_push_between(&copy->queue, copy_task_source(task), task->repo.host, task);
+}
+
 static void release_one(struct copy *copy, struct copy_task *task)
 {
     task->waiting_for--;
     if (task->waiting_for == 0 && task->state == COPY_TASK_WAITING)
-        copy_queue_push(&copy->queue, task);
+        copy_enqueue(copy, task);
 }
 
 static void finish_task(struct copy *copy, struct copy_task *task, const struct mir_error *err)
@@ -62,6 +67,7 @@ void copy_run_task(struct copy_worker *worker, struct copy_task *task)
 {
     struct mir_error err = MIR_ERROR_INIT;
 
+    copy_worker_open(worker, copy_task_source(task), task->repo.host);
     if (!copy_transfer(worker, task, &err))
         mir_log(worker->copy->options.sink, MIR_LEVEL_DEBUG, "%s", err.text);
     if (task->kind == COPY_TASK_BLOB && task->moves)
@@ -90,13 +96,6 @@ static int by_size_down(const void *a, const void *b)
     return left_size > right_size ? -1 : left_size < right_size;
 }
 
-void copy_for_each_task(struct copy *copy, void (*job)(void *worker, void *task))
-{
-    for (size_t i = 0; i < copy->task_count; i++)
-        copy_queue_push(&copy->queue, copy->tasks[i]);
-    copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, job);
-}
-
 void copy_count_work(struct copy *copy)
 {
     struct copy_progress *progress = copy_progress_of(copy);
@@ -114,6 +113,25 @@ void copy_count_work(struct copy *copy)
     atomic_store(&progress->phase, COPY_PHASE_MOVE);
 }
 
+static void enqueue_if_free(struct copy *copy, struct copy_task *task)
+{
+    if (task->waiting_for == 0)
+        copy_enqueue(copy, task);
+}
+
+/* The largest first, so that none is left over when the others are through; and by turns the
+ * smallest, whose waiting for answers costs nothing while large ones fill the line. */
+static void enqueue_from_both_ends(struct copy *copy)
+{
+    size_t first = 0, end = copy->task_count;
+
+    while (first < end) {
+        enqueue_if_free(copy, copy->tasks[first++]);
+        if (first < end)
+            enqueue_if_free(copy, copy->tasks[--end]);
+    }
+}
+
 /* Queue what waits for nothing, then let the workers run it, and what it releases, dry. */
 static void run_tasks(struct copy *copy)
 {
@@ -123,9 +141,7 @@ static void run_tasks(struct copy *copy)
         copy_stream_in(copy);
         return;
     }
-    for (size_t i = 0; i < copy->task_count; i++)
-        if (copy->tasks[i]->waiting_for == 0)
-            copy_queue_push(&copy->queue, copy->tasks[i]);
+    enqueue_from_both_ends(copy);
     copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, do_task);
 }
 

@@ -271,9 +271,10 @@ static bool add_images(struct copy_since *since, struct mir_error *err)
     return true;
 }
 
-/* The copy's own workers do it, with their connections. */
+/* The copy's own workers do it, and their connections are theirs afterwards. */
 static void resolve(const struct copy *copy, struct copy *old)
 {
+    old->source_client = copy->source_client;
     old->worker_count = copy->worker_count;
     old->workers = mir_alloc_array(old->worker_count, sizeof(struct copy_worker *));
     for (size_t i = 0; i < old->worker_count; i++) {
@@ -282,10 +283,14 @@ static void resolve(const struct copy *copy, struct copy *old)
         old->workers[i]->copy = old;
     }
     copy_resolve(old);
-    for (size_t i = 0; i < old->worker_count; i++)
+    for (size_t i = 0; i < old->worker_count; i++) {
+        copy->workers[i]->source = old->workers[i]->source;
+        copy->workers[i]->destination = old->workers[i]->destination;
         free(old->workers[i]);
+    }
     free(mir_steal(&old->workers));
     old->worker_count = 0;
+    old->source_client = NULL;
 }
 
 static bool judge_manifest(const struct copy_since *since, const struct copy_manifest *manifest,

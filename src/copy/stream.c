@@ -233,11 +233,11 @@ void copy_stream_in(struct copy *copy)
     __attribute__((cleanup(intake_release))) struct intake intake;
 
     intake_init(&intake, copy);
-    for (size_t i = 0; i < copy->worker_count; i++)
-        copy_queue_push(&copy->queue, &intake);
+    for (size_t i = 0; i < copy->worker_count && copy->task_count > 0; i++)
+        copy_queue_push_between(&copy->queue, NULL, copy->tasks[0]->repo.host, &intake);
     for (size_t i = 0; i < copy->task_count; i++)
         if (copy->tasks[i]->waiting_for == 0 && !is_awaited(&intake, copy->tasks[i]))
-            copy_queue_push(&copy->queue, copy->tasks[i]);
+            copy_enqueue(copy, copy->tasks[i]);
     run_queue(&intake);
     fail_awaited(&intake);
     run_queue(&intake);
@@ -285,7 +285,7 @@ static void run_in_order(struct copy *copy, struct copy_task *const *by_place, b
             (by_place[i]->kind == COPY_TASK_MANIFEST) == manifests)
             tasks[outflow.count++] = by_place[i];
     for (size_t i = 0; i < outflow.count; i++)
-        copy_queue_push(&copy->queue, &outflow);
+        copy_queue_push_between(&copy->queue, copy_task_source(tasks[i]), NULL, &outflow);
     copy_queue_run(&copy->queue, (void *const *)copy->workers, copy->worker_count, bring_next);
 }
 
