@@ -5,7 +5,7 @@
 #
 # A run is recorded call by call (tests/lib/preload/powerlog.c), then the disk of many moments is
 # built from the record (tests/lib/tools/powerloss.c). POWER_CUTS=N is how many of each case
-# (default 15), POWER_FIRST the first seed (default 0: right after the end, when all must last),
+# (default 12), POWER_FIRST the first seed (default 0: right after the end, when all must last),
 # POWER_CASES chooses among them, POWER_KEEP=DIR keeps the disks that broke the promise.
 . "$(dirname "$0")/../lib/test.sh"
 need docker-registry jq
@@ -115,7 +115,7 @@ cuts() {
     shift 2
     content "$D/before/b.tar" >"$D/content.before"
     content "$D/after/b.tar" >"$D/content.after"
-    for ((seed = first; seed < first + ${POWER_CUTS:-15}; seed++)); do
+    for ((seed = first; seed < first + ${POWER_CUTS:-12}; seed++)); do
         # In the background, because in a condition no command of it could fail.
         (cut "$name" "$place" "$seed" "$@") >"$D/log" 2>&1 &
         code=0
@@ -127,7 +127,7 @@ cuts() {
         rm -rf "$D/again"
         [ -z "${POWER_KEEP:-}" ] || cp -r "$D/cut.kept" "$POWER_KEEP/$name.$seed"
     done
-    echo "$name: $((${POWER_CUTS:-15} - bad)) held, $bad did not;" \
+    echo "$name: $((${POWER_CUTS:-12} - bad)) held, $bad did not;" \
         "$("$TOOLS/powerloss" "$D/record" "$D/before" count) steps"
     BROKEN=$((BROKEN + bad))
 }
@@ -143,6 +143,7 @@ undisturbed() {
 }
 nothing() { :; }
 old_bundle() { mirror copy -q "$OLD" "bundle:$1/b.tar"; }
+most_of_it() { mirror copy -q "${LIST[@]:1}" "bundle:$1/b.tar"; }
 old_volumes() { mirror copy -q --volume-size 64KiB "$OLD" "bundle:$1/b.tar"; }
 old_layout() { mirror copy -q "$OLD" "oci:$1/layout"; }
 
@@ -159,6 +160,14 @@ case_over() {
     old_bundle "$D/disk"
     record 0 "${LIST[@]}" "bundle:$D/disk/b.tar"
     cuts over bundle:HERE/b.tar "${LIST[@]}" bundle:HERE/b.tar
+}
+
+# A bundle in the place of one that has most of it already.
+case_update() {
+    undisturbed most_of_it "${LIST[@]}" bundle:HERE/b.tar
+    most_of_it "$D/disk"
+    record 0 "${LIST[@]}" "bundle:$D/disk/b.tar"
+    cuts update bundle:HERE/b.tar "${LIST[@]}" bundle:HERE/b.tar
 }
 
 # Volumes in the place of an old set, which has more of them, and smaller ones.
@@ -196,7 +205,7 @@ twice() {
         rm -rf "$D/disk" "$D/after" "$D/before"
         echo "before: $("$TOOLS/powerloss" "$D/record.once" "$D/before.once" build "$D/disk" "$first")"
         record 0 "${@/HERE/$D/disk}"
-        POWER_CUTS=$(((${POWER_CUTS:-15} + 2) / 3)) cuts "$name" "$place" "$@"
+        POWER_CUTS=$(((${POWER_CUTS:-12} + 2) / 3)) cuts "$name" "$place" "$@"
     done
 }
 
@@ -261,7 +270,7 @@ old_again() {
 }
 
 BROKEN=0
-for name in ${POWER_CASES:-new over volumes new-layout layout resumed changed part twice volumes-twice}; do
+for name in ${POWER_CASES:-new over update volumes new-layout layout resumed changed part twice volumes-twice}; do
     D=$T/$name
     mkdir -p "$D/disk"
     "case_$name"
