@@ -317,7 +317,7 @@ bool bundle_journal_open(const char *path, struct bundle_journal **out,
     auto_close int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     auto_free char *text = NULL;
     size_t len = 0;
-    unsigned width;
+    unsigned width = 0;
 
     if (fd < 0)
         return mir_fail_errno(err, "open %s", path);

@@ -119,7 +119,7 @@ static bool give_back(int fd, uint64_t size)
 
 bool bundle_space_claim(int fd, const char *path, uint64_t bytes, struct mir_error *err)
 {
-    uint64_t before;
+    uint64_t before = 0;
     bool reserved;
     int number;
 
@@ -137,7 +137,7 @@ bool bundle_space_claim(int fd, const char *path, uint64_t bytes, struct mir_err
 
 bool bundle_space_reserve(int fd, const char *path, uint64_t bytes, struct mir_error *err)
 {
-    uint64_t before;
+    uint64_t before = 0;
     bool reserved;
     int number;
 
