@@ -17,6 +17,7 @@
 enum {
     OPT_FILE = 1,
     OPT_JOBS,
+    OPT_MAX_PER_HOST,
     OPT_PLATFORM,
     OPT_ALL,
     OPT_REQUIRE_DIGEST,
@@ -39,7 +40,11 @@ static const struct cli_option options[] = {
      "read sources from LIST, one a line (\"-\": stdin); a line \"SRC DST\" "
      "or \"SRC=DST\" names its destination; repeatable",
      OPT_FILE},
-    {"jobs", 'j', "N", "work on N blobs at a time (default 8)", OPT_JOBS},
+    {"jobs", 'j', "N",
+     "transfer at most N things at a time (default 32); how many each host gets "
+     "depends on what it bears",
+     OPT_JOBS},
+    {"max-per-host", 0, "N", "of these, at most N with one host", OPT_MAX_PER_HOST},
     {"platform", 0, "OS/ARCH[/VARIANT]",
      "take only this platform of an index; repeatable; the "
      "index stays as it is",
@@ -140,6 +145,8 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
         return true;
     case OPT_JOBS:
         return read_number("jobs", value, COPY_JOBS_MAX, &args->copy.jobs, err);
+    case OPT_MAX_PER_HOST:
+        return read_number("max-per-host", value, COPY_JOBS_MAX, &args->copy.max_per_host, err);
     case OPT_PLATFORM:
         return add_platform(args, value, err);
     case OPT_ALL:

@@ -4,9 +4,14 @@
 #include "cli/options.h"
 
 #include <assert.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/num.h"
 
 #define RETRY_TIMES_DEFAULT 3
 #define RETRY_TIMES_MAX     100
+#define STALL_SECONDS_MAX   86400
 
 static const char user_agent[] = "mirror/" MIRROR_VERSION;
 
@@ -35,6 +40,58 @@ static bool take_retry(struct cli_access *access, const char *value, struct mir_
     if (!cli_number("retry-times", value, 0, RETRY_TIMES_MAX, &times, err))
         return false;
     access->retry_times = (unsigned)times;
+    return true;
+}
+
+static bool unit_of(struct mir_span text, uint64_t *factor)
+{
+    static const struct {
+        const char *name;
+        uint64_t factor;
+    } units[] = {
+        {"", 1},
+        {"B", 1},
+        {"K", UINT64_C(1) << 10},
+        {"M", UINT64_C(1) << 20},
+        {"G", UINT64_C(1) << 30},
+        {"KiB", UINT64_C(1) << 10},
+        {"MiB", UINT64_C(1) << 20},
+        {"GiB", UINT64_C(1) << 30},
+    };
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strlen(units[i].name) != text.len ||
+            strncasecmp(units[i].name, text.ptr, text.len) != 0)
+            continue;
+        *factor = units[i].factor;
+        return true;
+    }
+    return false;
+}
+
+bool cli_rate_parse(const char *option, const char *value, uint64_t *out, struct mir_error *err)
+{
+    size_t digits = strspn(value, "0123456789");
+    uint64_t number, factor, rate;
+
+    if (!mir_parse_u64(mir_span(value, digits), UINT64_MAX, &number) || number == 0 ||
+        !unit_of(mir_span_of(value + digits), &factor) ||
+        __builtin_mul_overflow(number, factor, &rate)) {
+        (void)mir_fail(err, MIR_E_USAGE, "--%s: \"%s\" is no number of bytes a second", option,
+                       value);
+        return mir_hint(err, "write it as 500K, 2M, 1GiB or 1000000");
+    }
+    *out = rate;
+    return true;
+}
+
+static bool take_stall(struct cli_access *access, const char *value, struct mir_error *err)
+{
+    uint64_t seconds;
+
+    if (!cli_number("stall-timeout", value, 1, STALL_SECONDS_MAX, &seconds, err))
+        return false;
+    access->stall_timeout_ms = (int64_t)seconds * 1000;
     return true;
 }
 
@@ -77,8 +134,12 @@ bool cli_access_take(struct cli_access *access, int id, const char *value, struc
         return true;
     case CLI_OPT_RETRY_TIMES:
         return take_retry(access, value, err);
+    case CLI_OPT_STALL_TIMEOUT:
+        return take_stall(access, value, err);
+    case CLI_OPT_LIMIT_RATE:
+        return cli_rate_parse("limit-rate", value, &access->limit_rate, err);
     }
-    assert(id >= CLI_OPT_AUTHFILE && id <= CLI_OPT_CERT_DIR && false);
+    assert(id >= CLI_OPT_AUTHFILE && id <= CLI_OPT_LIMIT_RATE && false);
     return true;
 }
 
@@ -88,6 +149,8 @@ static bool finish_side(const struct cli_access *access, const char *name,
 {
     *out = *side;
     out->retry_times = access->retry_times;
+    out->stall_timeout_ms = access->stall_timeout_ms;
+    out->limit_rate = access->limit_rate;
     if (!out->authfile)
         out->authfile = access->authfile;
     if (out->creds && out->no_creds)

@@ -25,6 +25,8 @@ enum cli_access_option {
     CLI_OPT_NO_CREDS,
     CLI_OPT_TLS_VERIFY,
     CLI_OPT_CERT_DIR,
+    CLI_OPT_STALL_TIMEOUT,
+    CLI_OPT_LIMIT_RATE,
 };
 
 /* For commands with a source and a destination. */
@@ -48,9 +50,17 @@ enum cli_access_option {
          CLI_OPT_SRC_CERT_DIR},                                                                    \
         {"dest-cert-dir", 0, "DIR", "*.crt and client *.cert, *.key for the destination",          \
          CLI_OPT_DEST_CERT_DIR},                                                                   \
+        {"retry-times", 0, "N", "try a failed request N more times (default 3)",                   \
+         CLI_OPT_RETRY_TIMES},                                                                     \
+        {"limit-rate", 0, "RATE",                                                                  \
+         "move at most RATE bytes a second from the sources, and to the "                          \
+         "destination (500K, 2M, 1GiB: powers of 1024)",                                           \
+         CLI_OPT_LIMIT_RATE},                                                                      \
     {                                                                                              \
-        "retry-times", 0, "N", "try a failed request N more times (default 3)",                    \
-            CLI_OPT_RETRY_TIMES                                                                    \
+        "stall-timeout", 0, "SECONDS",                                                             \
+            "cut a transfer that no byte of moves for so long, and go on with "                    \
+            "it (default 60)",                                                                     \
+            CLI_OPT_STALL_TIMEOUT                                                                  \
     }
 
 /* For commands that only read. */
@@ -64,16 +74,27 @@ enum cli_access_option {
         {"tls-verify", 0, "BOOL", "verify certificates (default: true, except on loopback)",       \
          CLI_OPT_TLS_VERIFY},                                                                      \
         {"cert-dir", 0, "DIR", "*.crt and client *.cert, *.key", CLI_OPT_CERT_DIR},                \
+        {"retry-times", 0, "N", "try a failed request N more times (default 3)",                   \
+         CLI_OPT_RETRY_TIMES},                                                                     \
     {                                                                                              \
-        "retry-times", 0, "N", "try a failed request N more times (default 3)",                    \
-            CLI_OPT_RETRY_TIMES                                                                    \
+        "stall-timeout", 0, "SECONDS",                                                             \
+            "cut a transfer that no byte of moves for so long, and go on with "                    \
+            "it (default 60)",                                                                     \
+            CLI_OPT_STALL_TIMEOUT                                                                  \
     }
 
 struct cli_access {
     const char *authfile;
     struct reg_options source, destination;
     unsigned retry_times;
+    int64_t stall_timeout_ms; /* 0: as src/http has it */
+    uint64_t limit_rate;      /* bytes a second; 0: any */
 };
+
+/** "500K", "2M", "1GiB", "1000": bytes a second, at least 1; letters stand for powers of 1024, as
+ * in curl. err: MIR_E_USAGE, naming the option. */
+MIR_MUST_CHECK bool cli_rate_parse(const char *option, const char *value, uint64_t *out,
+                                   struct mir_error *err);
 
 void cli_access_init(struct cli_access *access);
 /** Take one of the options above; id is theirs (asserted). err: MIR_E_USAGE. */

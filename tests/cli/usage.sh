@@ -25,6 +25,12 @@ wrong --no-such-flag copy --no-such-flag x y
 wrong --jobs copy --jobs
 wrong --jobs copy --jobs 0 docker://localhost:1/a/b:1 bundle:x.tar
 wrong --jobs copy --jobs many docker://localhost:1/a/b:1 bundle:x.tar
+wrong --max-per-host copy --max-per-host 0 docker://localhost:1/a/b:1 bundle:x.tar
+wrong --stall-timeout copy --stall-timeout 0 docker://localhost:1/a/b:1 bundle:x.tar
+wrong --stall-timeout inspect --stall-timeout 1m docker://localhost:1/a/b:1
+for rate in '' 0 0K K -1 1.5M 5X 5KM 99999999999999999999 99999999999G; do
+    wrong --limit-rate copy --limit-rate "$rate" docker://localhost:1/a/b:1 bundle:x.tar
+done
 wrong --progress copy --progress loud docker://localhost:1/a/b:1 bundle:x.tar
 wrong --platform copy --platform linux docker://localhost:1/a/b:1 bundle:x.tar
 wrong --src-tls-verify copy --src-tls-verify=perhaps docker://localhost:1/a/b:1 bundle:x.tar
