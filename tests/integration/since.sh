@@ -42,19 +42,19 @@ parts_of() {
          { printf "%s", parts[$1] }' refers - | sed 1d | sort -u
 }
 # fetch_all HOST/PREFIX DIR < lines REPO:TAG@DIGEST: all they consist of, hashed, in one go; a file
-# REPO/DIGEST for each, and REPO/TAG for what the tag stands for.
+# REPO/DIGEST for each, and REPO/tag-TAG for what the tag stands for.
 fetch_all() {
-    local name repo digest url
+    local name repo digest tag url want
     mkdir "$2"
     while read -r name; do
-        repo=${name%%:*} digest=${name#*@} url=$(repo_url "$1/${name%%:*}")
+        repo=${name%%:*} digest=${name#*@} tag=${name#*:} url=$(repo_url "$1/${name%%:*}")
+        tag=${tag%@*}
         echo "$digest" | manifests_of | sed 's#^#manifests/#' >.want
         echo "$digest" | parts_of | sed 's#^#blobs/#' >>.want
         while read -r want; do
             printf 'url = "%s/%s"\noutput = "%s/%s/%s"\n' "$url" "$want" "$2" "$repo" "${want#*/}"
         done <.want
-        printf 'url = "%s/manifests/%s"\noutput = "%s/%s/tag"\n' "$url" \
-            "$(sed 's/.*:\(.*\)@.*/\1/' <<<"$name")" "$2" "$repo"
+        printf 'url = "%s/manifests/%s"\noutput = "%s/%s/tag-%s"\n' "$url" "$tag" "$2" "$repo" "$tag"
     done >.fetch
     web --create-dirs -H "Accept: $ACCEPT" --config .fetch
     (cd "$2" && find . -name 'sha256:*' -printf '%f  %p\n' | sed 's/^sha256://' |
@@ -215,7 +215,7 @@ expect_equal "$(wc -l <new.list)" "$(wc -l <loaded)" "images loaded"
 fetch_all "$B/x" fetched-b <loaded
 fetch_all "$C/x" fetched-c <loaded
 diff -r fetched-b fetched-c
-expect_equal "$(wc -l <loaded)" "$(find fetched-b -name tag | wc -l)" "tags"
+expect_equal "$(wc -l <loaded)" "$(find fetched-b -name 'tag-*' | wc -l)" "tags"
 
 # Both at once, and a chain of differentials one after the other.
 start_registry; D=$REGISTRY
