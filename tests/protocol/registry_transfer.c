@@ -584,6 +584,57 @@ static void upload_asks_for_the_scopes_it_needs(void **state)
     assert_int_equal(server_count(server, NULL, NULL), 4);
 }
 
+static void mount_uploads_nothing(void **state)
+{
+    const struct img_descriptor blob = blob_of(BODY);
+    auto_free char *path = mir_format(UPLOADS "?mount=%s&from=base/image", blob.digest.text);
+    const struct {
+        const char *label;
+        struct server_reply reply;
+        bool mounted;
+    } rows[] = {
+        {"mounted", {.method = "POST", .path = path, .status = 201}, true},
+        {"not there", {.method = "POST", .status = 202, .headers = "Location: /up/1\r\n"}, false},
+        {"no Location either", {.method = "POST", .status = 202}, false},
+        {"not allowed",
+         {.status = 401, .headers = "WWW-Authenticate: Basic realm=\"x\"\r\n"},
+         false},
+        {"forbidden", {.status = 403}, false},
+        {"no such repository", {.status = 404}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        auto_server *server = server_start(&rows[i].reply, 1);
+        bool mounted = !rows[i].mounted;
+        auto_reg_bench b;
+
+        reg_bench_start(&b, server, NULL);
+        if (!reg_blob_mount(b.session, &b.repo, &blob.digest, "base/image", &mounted, &b.err))
+            fail_msg("%s: %s", rows[i].label, b.err.text);
+        if (mounted != rows[i].mounted || server_count(server, NULL, NULL) != 1)
+            fail_msg("%s: %d after %zu requests", rows[i].label, mounted,
+                     server_count(server, NULL, NULL));
+    }
+}
+
+static void mount_reports_what_is_no_answer(void **state)
+{
+    const struct img_descriptor blob = blob_of(BODY);
+    const struct server_reply reply = {.status = 500};
+    auto_server *server = server_start(&reply, 1);
+    const struct reg_options options = {.retry_times = 1};
+    auto_reg_bench b;
+    bool mounted = true;
+
+    (void)state;
+    reg_bench_start(&b, server, &options);
+    assert_false(reg_blob_mount(b.session, &b.repo, &blob.digest, "base/image", &mounted, &b.err));
+    assert_int_equal(b.err.code, MIR_E_SERVER);
+    assert_false(mounted);
+    assert_int_equal(server_count(server, NULL, NULL), 2);
+}
+
 static void upload_starts_over_when_it_breaks(void **state)
 {
     const struct {
@@ -1024,6 +1075,8 @@ int main(void)
         cmocka_unit_test(upload_mounts_where_it_can),
         cmocka_unit_test(upload_goes_on_where_mounting_is_not_allowed),
         cmocka_unit_test(upload_asks_for_the_scopes_it_needs),
+        cmocka_unit_test(mount_uploads_nothing),
+        cmocka_unit_test(mount_reports_what_is_no_answer),
         cmocka_unit_test(upload_starts_over_when_it_breaks),
         cmocka_unit_test(upload_gives_up_in_the_end),
         cmocka_unit_test(upload_refuses_bad_locations),
