@@ -390,10 +390,9 @@ static bool read_current(const struct bundle_reader *reader, uint64_t offset, ch
         return false;
     }
     if (offset < in->at) {
-        bool is_all = in->replay.len == in->at;
         size_t again;
 
-        if (offset >= in->replay.len || (!is_all && len > in->replay.len - offset))
+        if (in->replay.len < in->at)
             return has_passed(reader, &in->current->blob, err);
         again = take_replay(in, offset, to, len);
         to += again;

@@ -66,6 +66,7 @@ static void free_workers(struct copy *copy)
     for (size_t i = 0; i < copy->worker_count; i++) {
         reg_session_free(copy->workers[i]->source);
         reg_session_free(copy->workers[i]->destination);
+        reg_session_free(copy->workers[i]->again);
         free(copy->workers[i]);
     }
     free(copy->workers);

@@ -119,7 +119,8 @@ struct copy {
 struct copy_worker {
     struct copy *copy;
     struct reg_session *source, *destination;
-    struct intake *intake; /* the pipe it reads, or NULL; see stream.c */
+    struct intake *intake;     /* the pipe it reads, or NULL; see stream.c */
+    struct reg_session *again; /* to read at the destination what went there; NULL until needed */
 };
 
 static inline struct copy_progress *copy_progress_of(struct copy *copy)

@@ -243,6 +243,31 @@ void copy_stream_in(struct copy *copy)
     run_queue(&intake);
 }
 
+/* ---- what went to a registry and is needed there again ---- */
+
+bool copy_stream_has_passed(const struct copy_task *task)
+{
+    const struct bundle_reader *reader = task->blob->origin->reader;
+
+    return reader && bundle_reader_is_pipe(reader) && task->after;
+}
+
+bool copy_stream_carry(struct copy_worker *worker, const struct copy_task *task,
+                       enum reg_put_outcome *outcome, struct mir_error *err)
+{
+    const struct img_descriptor descriptor = copy_blob_descriptor(task->blob);
+    const struct reg_repo *there = &task->after->repo;
+
+    if (task->after->state != COPY_TASK_DONE) {
+        *err = *task->after->failed_with->error;
+        return false;
+    }
+    if (!worker->again)
+        worker->again = reg_session_new(worker->copy->destination_client);
+    return reg_blob_relay(worker->again, there, worker->destination, &task->repo, &descriptor,
+                          there->name, NULL, NULL, outcome, err);
+}
+
 /* ---- to a pipe ---- */
 
 struct outflow {

@@ -23,6 +23,13 @@ MIR_MUST_CHECK bool copy_stream_check(const struct copy *copy, struct mir_error 
  * why. */
 void copy_stream_in(struct copy *copy);
 
+/** Did the blob of this task pass by for another one, so that its bytes are only where that brought
+ * them, if at all? */
+bool copy_stream_has_passed(const struct copy_task *task);
+/** Mount it from there or, where the registry does not mount, bring it from there. */
+MIR_MUST_CHECK bool copy_stream_carry(struct copy_worker *worker, const struct copy_task *task,
+                                      enum reg_put_outcome *outcome, struct mir_error *err);
+
 /** Write the bundle to standard output. All or nothing: a blob that fails ends it. */
 MIR_MUST_CHECK bool copy_stream_out(struct copy *copy, struct mir_error *err);
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "copy/copy_priv.h"
 #include "copy/left_out.h"
+#include "copy/stream.h"
 
 #define CHUNK_BYTES (256u << 10) /* a buffer for each worker */
 #define TAKE_BYTES  (16u << 20)  /* from file to file; whole blocks, and still in the cache */
@@ -189,11 +190,15 @@ static bool take_up(struct landing_place *place, struct mir_error *err)
 static bool take_piece(struct landing_place *place, const struct bundle_reader *reader,
                        const struct bundle_blob *from)
 {
+    struct bundle_writer *writer = place->copy->writer;
+    size_t planned = place->blob->planned;
     struct mir_error ignored = MIR_ERROR_INIT;
     uint64_t left = from->size - place->at;
 
-    return bundle_writer_take(place->copy->writer, place->blob->planned, reader, from,
-                              left < TAKE_BYTES ? left : TAKE_BYTES, &ignored);
+    /* Bytes that were there and could not be read are written anew, not built upon. */
+    return bundle_writer_reached(writer, planned) == place->at &&
+           bundle_writer_take(writer, planned, reader, from, left < TAKE_BYTES ? left : TAKE_BYTES,
+                              &ignored);
 }
 
 static bool copy_piece(struct landing_place *place, const struct bundle_reader *reader,
@@ -458,7 +463,9 @@ static bool blob_to_registry(struct copy_worker *worker, struct copy_task *task,
         count_there(copy, task);
         return true;
     }
-    if (!reading.reader) {
+    if (copy_stream_has_passed(task)) {
+        ok = copy_stream_carry(worker, task, &outcome, err);
+    } else if (!reading.reader) {
         ok = reg_blob_relay(worker->source, &blob->origin->repo, worker->destination, &task->repo,
                             &descriptor, mount_from(task), relay_moved, copy, &outcome, err);
     } else {
