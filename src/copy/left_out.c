@@ -152,20 +152,46 @@ static size_t candidates(const struct copy_task *task, const char *repos[3])
     return count;
 }
 
+/* A registry that mounts nothing may still have it there: then through here, and into place. */
+static bool carry(struct copy_worker *worker, const struct copy_task *task, const char *from,
+                  bool *there, struct mir_error *err)
+{
+    const struct reg_repo repo = {.host = task->repo.host, .name = from};
+    const struct img_descriptor descriptor = copy_blob_descriptor(task->blob);
+    struct mir_error unreadable = MIR_ERROR_INIT; /* a place that we may not look into */
+    enum reg_put_outcome outcome;
+
+    if (!reg_blob_find(worker->destination, &repo, &task->blob->digest, there, &unreadable)) {
+        if (unreadable.code == MIR_E_AUTH)
+            return true;
+        *err = unreadable;
+        return false;
+    }
+    if (!*there)
+        return true;
+    if (!worker->again)
+        worker->again = reg_session_new(worker->copy->destination_client);
+    return reg_blob_relay(worker->again, &repo, worker->destination, &task->repo, &descriptor, NULL,
+                          NULL, NULL, &outcome, err);
+}
+
 bool copy_left_out_bring(struct copy_worker *worker, const struct copy_task *task,
                          struct mir_error *err)
 {
-    const struct copy_blob *blob = task->blob;
+    const struct img_digest *digest = &task->blob->digest;
     const char *repos[3];
     size_t count = candidates(task, repos);
     bool there = false;
 
     for (size_t i = 0; i < count && !there; i++)
-        if (!reg_blob_mount(worker->destination, &task->repo, &blob->digest, repos[i], &there, err))
+        if (!reg_blob_mount(worker->destination, &task->repo, digest, repos[i], &there, err))
             return false;
-    if (!there && !reg_blob_find(worker->destination, &task->repo, &blob->digest, &there, err))
+    if (!there && !reg_blob_find(worker->destination, &task->repo, digest, &there, err))
         return false;
-    return there || copy_left_out_missing(blob, err);
+    for (size_t i = 0; i < count && !there; i++)
+        if (!carry(worker, task, repos[i], &there, err))
+            return false;
+    return there || copy_left_out_missing(task->blob, err);
 }
 
 bool copy_left_out_is_there(struct copy_worker *worker, const struct copy_task *task)

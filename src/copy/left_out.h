@@ -22,8 +22,9 @@ MIR_MUST_CHECK bool copy_left_out_check(const struct copy *copy, struct mir_erro
 const char *copy_left_out_landing(struct copy *copy, const struct copy_blob *blob,
                                   const char *host);
 
-/** Into a registry: mount it from where the base's copy brought it, or find it there. Nothing is
- * uploaded. err: MIR_E_NOT_FOUND naming the base. */
+/** Into a registry: mount it from where the base's copy brought it, or find it in place. Where the
+ * registry mounts nothing, but has it, it is brought from there to here through this machine. err:
+ * MIR_E_NOT_FOUND naming the base. */
 MIR_MUST_CHECK bool copy_left_out_bring(struct copy_worker *worker, const struct copy_task *task,
                                         struct mir_error *err);
 /** The same question without changing anything, for a dry run. False also when it cannot be asked.
