@@ -327,6 +327,20 @@ bool bundle_journal_open(const char *path, struct bundle_journal **out,
     return true;
 }
 
+bool bundle_journal_is_useless(const struct mir_error *err)
+{
+    switch (err->sys) {
+    case 0: /* what it is, or what it says, is wrong */
+    case ENOENT:
+    case ELOOP: /* a link */
+    case EISDIR:
+    case ENXIO: /* a socket */
+        return true;
+    default:
+        return false;
+    }
+}
+
 void bundle_journal_close(struct bundle_journal *journal)
 {
     if (!journal)

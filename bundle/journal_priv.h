@@ -71,6 +71,10 @@ MIR_MUST_CHECK bool bundle_journal_create(const char *path, const struct bundle_
  * anything else that is no regular file is refused. */
 MIR_MUST_CHECK bool bundle_journal_open(const char *path, struct bundle_journal **out,
                                         struct bundle_record *record, struct mir_error *err);
+/** Does this error of opening a journal, or files it speaks of, mean that there is nothing to go on
+ * with: not there, not ours, not a file? All else (too many open files, a disk that fails) is
+ * trouble in which nothing may be thrown away. */
+bool bundle_journal_is_useless(const struct mir_error *err);
 /** NULL is fine. The file stays. */
 void bundle_journal_close(struct bundle_journal *journal);
 

@@ -97,25 +97,37 @@ static void remove_stray(const char *path, enum bundle_leftover_kind kind)
         bundle_volumes_remove_above(path, suffix, 0);
 }
 
-struct bundle_leftover *bundle_leftover_open(const char *path, enum bundle_leftover_kind kind)
+static bool open_both(struct bundle_leftover *leftover, const char *path,
+                      enum bundle_leftover_kind kind, struct mir_error *err)
+{
+    if (!bundle_journal_open(leftover->journal_name, &leftover->journal, &leftover->record, err))
+        return false;
+    leftover->files = bundle_volumes_new(path, bundle_leftover_suffix(kind),
+                                         leftover->record.volume_bytes, leftover->record.bytes);
+    return bundle_volumes_open_all(leftover->files, err);
+}
+
+bool bundle_leftover_open(const char *path, enum bundle_leftover_kind kind,
+                          struct bundle_leftover **out, struct mir_error *err)
 {
     struct bundle_leftover *leftover = mir_alloc(sizeof(*leftover));
-    struct mir_error ignored = MIR_ERROR_INIT; /* what cannot be used is fetched again */
+    struct mir_error trouble = MIR_ERROR_INIT;
 
     (void)pthread_mutex_init(&leftover->lock, NULL);
     leftover->journal_name = bundle_leftover_journal_name(path, kind);
-    if (bundle_journal_open(leftover->journal_name, &leftover->journal, &leftover->record,
-                            &ignored)) {
-        leftover->files = bundle_volumes_new(path, bundle_leftover_suffix(kind),
-                                             leftover->record.volume_bytes, leftover->record.bytes);
-        if (bundle_volumes_open_all(leftover->files, &ignored)) {
-            sort_places(leftover);
-            return leftover;
-        }
+    if (open_both(leftover, path, kind, &trouble)) {
+        sort_places(leftover);
+        *out = leftover;
+        return true;
     }
     bundle_leftover_close(leftover);
-    remove_stray(path, kind);
-    return NULL;
+    *out = NULL;
+    if (bundle_journal_is_useless(&trouble)) {
+        remove_stray(path, kind);
+        return true;
+    }
+    *err = trouble;
+    return false;
 }
 
 void bundle_leftover_remove(struct bundle_leftover *leftover)

@@ -32,8 +32,9 @@ char *bundle_leftover_journal_name(const char *path, enum bundle_leftover_kind k
 /** ".partial.old", ".partial.saved" */
 const char *bundle_leftover_suffix(enum bundle_leftover_kind kind);
 
-/** What stands beside path, or NULL. What cannot be used is removed. */
-struct bundle_leftover *bundle_leftover_open(const char *path, enum bundle_leftover_kind kind);
+/** What stands beside path, or NULL. What can never be used is removed. */
+MIR_MUST_CHECK bool bundle_leftover_open(const char *path, enum bundle_leftover_kind kind,
+                                         struct bundle_leftover **out, struct mir_error *err);
 /** NULL is fine. The files stay. */
 void bundle_leftover_close(struct bundle_leftover *leftover);
 /** Remove the files too. NULL is fine. */

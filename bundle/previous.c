@@ -163,46 +163,60 @@ static void remove_found(const struct look *look, const struct bundle_volumes *f
     bundle_volumes_remove(files);
 }
 
-/* Make what was found a leftover; what cannot be used, or is worth less than the leftover that
- * stands there, goes. */
-static bool keep_better(const struct look *look, struct bundle_volumes *files,
-                        struct mir_error *err)
+/* Make what was found a leftover, in place of the one that may stand there. */
+static bool make_leftover(const struct look *look, struct bundle_volumes *files,
+                          struct bundle_leftover *other, struct mir_error *err)
 {
-    const char *path = look->writer->path;
-    auto_free char *name = bundle_leftover_journal_name(path, BUNDLE_LEFTOVER_OLD);
-    uint64_t reached = bundle_record_reached(&look->found);
-    struct mir_error ignored = MIR_ERROR_INIT;
-    struct bundle_leftover *other;
+    auto_free char *name = bundle_leftover_journal_name(look->writer->path, BUNDLE_LEFTOVER_OLD);
 
-    if (!bundle_volumes_open_all(files, &ignored) || reached == 0) {
-        remove_found(look, files);
-        return true;
-    }
-    other = bundle_leftover_open(path, BUNDLE_LEFTOVER_OLD);
-    if (other && bundle_leftover_reached(other) >= reached) {
-        bundle_leftover_close(other);
-        remove_found(look, files);
-        return true;
-    }
     bundle_leftover_remove(other);
     if (rename(look->journal_name, name) != 0)
         return mir_fail_errno(err, "rename %s to %s", look->journal_name, name);
     return bundle_volumes_rename(files, BUNDLE_LEFTOVER_SUFFIX, err);
 }
 
+/* Of what was found and the leftover that stands there, keep what holds more. */
+static bool keep_better(const struct look *look, struct bundle_volumes *files,
+                        struct mir_error *err)
+{
+    uint64_t reached = bundle_record_reached(&look->found);
+    struct bundle_leftover *other;
+
+    if (!bundle_leftover_open(look->writer->path, BUNDLE_LEFTOVER_OLD, &other, err))
+        return false;
+    if (reached > 0 && (!other || bundle_leftover_reached(other) < reached))
+        return make_leftover(look, files, other, err);
+    bundle_leftover_close(other);
+    remove_found(look, files);
+    return true;
+}
+
+/* Open all that the journal speaks of; *whole is false when that is not there. */
+static bool open_found(struct bundle_volumes *files, bool *whole, struct mir_error *err)
+{
+    struct mir_error trouble = MIR_ERROR_INIT;
+
+    *whole = !is_empty(files->fds[0]) && bundle_volumes_open_all(files, &trouble);
+    if (*whole || bundle_journal_is_useless(&trouble))
+        return true;
+    *err = trouble;
+    return false;
+}
+
 static bool set_aside(struct look *look, struct mir_error *err)
 {
     struct bundle_volumes *files = files_found(look);
-    bool done = true;
+    bool done = true, whole = false;
 
     if (is_first_ours(look)) /* with the lock */
         files->fds[0] = mir_steal_fd(&look->files->fds[0]);
     else
         done = bundle_volumes_lock(files, err);
-    if (done && is_empty(files->fds[0])) /* a journal alone */
-        remove_found(look, files);
-    else if (done)
+    done = done && open_found(files, &whole, err);
+    if (done && whole)
         done = keep_better(look, files, err);
+    else if (done) /* a journal alone, or some of its files */
+        remove_found(look, files);
     bundle_volumes_free(files);
     look->again = true;
     return done;
@@ -263,14 +277,18 @@ static bool start_over(struct look *look, struct mir_error *err)
 static bool look_once(struct look *look, bool *resumed, struct mir_error *err)
 {
     const struct bundle_writer *writer = look->writer;
-    struct mir_error ignored = MIR_ERROR_INIT; /* a journal that cannot be read is none */
+    struct mir_error trouble = MIR_ERROR_INIT;
 
     look->files = bundle_volumes_new(writer->path, BUNDLE_PARTIAL_SUFFIX, writer->volume_bytes,
                                      writer->plan->bytes);
     if (!bundle_volumes_lock(look->files, err))
         return false;
     look->fresh = is_empty(look->files->fds[0]);
-    if (!bundle_journal_open(look->journal_name, &look->journal, &look->found, &ignored)) {
+    if (!bundle_journal_open(look->journal_name, &look->journal, &look->found, &trouble)) {
+        if (!bundle_journal_is_useless(&trouble)) {
+            *err = trouble;
+            return false;
+        }
         finish_leftover(look);
         return look->again || start_over(look, err);
     }
@@ -292,6 +310,8 @@ static bool settle(struct bundle_writer *writer, const struct bundle_record *pla
         struct look look = {.writer = writer, .plan = plan, .journal_name = journal_name};
         bool done = look_once(&look, resumed, err);
 
+        if (!done && look.fresh && look.files)
+            bundle_volumes_remove(look.files); /* what we just made */
         look_release(&look);
         if (!done || !look.again)
             return done;
@@ -308,7 +328,8 @@ bool bundle_previous_take_over(struct bundle_writer *writer, bool *resumed, stru
     if (!settle(writer, &plan, resumed, err))
         return false;
     for (enum bundle_leftover_kind kind = 0; kind < BUNDLE_LEFTOVER_KINDS; kind++) {
-        writer->leftovers[kind] = bundle_leftover_open(writer->path, kind);
+        if (!bundle_leftover_open(writer->path, kind, &writer->leftovers[kind], err))
+            return false;
         if (writer->leftovers[kind])
             bundle_leftover_punch(writer->leftovers[kind]);
     }

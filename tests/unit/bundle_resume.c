@@ -12,9 +12,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -484,6 +486,96 @@ static void resume_survives_any_history(void **state)
     }
 }
 
+/* ---- many threads ---- */
+
+struct thread_job {
+    const struct job *job;
+    const struct bundler *bundler;
+    struct bundle_writer *writer;
+    atomic_size_t next;
+    atomic_bool failed;
+};
+
+static void *go_on_with_some(void *ctx)
+{
+    struct thread_job *work = ctx;
+    struct mir_error err = MIR_ERROR_INIT;
+
+    for (;;) {
+        size_t blob = atomic_fetch_add(&work->next, 1);
+
+        if (blob >= work->bundler->blob_count)
+            return NULL;
+        if (!go_on(work->job, work->bundler, work->writer, blob, work->bundler->blobs[blob].size,
+                   &err) ||
+            !bundle_writer_finish(work->writer, blob, &err))
+            atomic_store(&work->failed, true);
+    }
+}
+
+static void resume_takes_blobs_over_in_many_threads(void **state)
+{
+    const struct place *place = *state;
+    const struct job first = {.place = place, .bundler = ALL, .volume_bytes = 128 * KIB};
+    const struct job second = {.place = place, .bundler = ALL};
+    struct thread_job work = {.job = &second, .bundler = &place->bundlers[ALL]};
+    struct bundle_plan *plan = bundler_plan(work.bundler, 0);
+    struct mir_error err = MIR_ERROR_INIT;
+    pthread_t threads[4];
+
+    empty_directory(place->work);
+    assert_true(run_killed(&first, 40));
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, 0, &work.writer, &err), &err);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, go_on_with_some, &work), 0);
+    for (size_t i = 0; i < 4; i++)
+        (void)pthread_join(threads[i], NULL);
+    assert_false(atomic_load(&work.failed));
+    must(bundle_writer_commit(work.writer, &err), &err);
+    assert_as_wanted(&second, "threads", 0);
+    bundle_plan_free(plan);
+}
+
+/* ---- trouble that passes ---- */
+
+static void resume_throws_nothing_away_for_want_of_files(void **state)
+{
+    static const uint64_t volumes[] = {0, 128 * KIB};
+    const struct place *place = *state;
+    const struct bundler *all = &place->bundlers[ALL];
+    struct bundle_plan *plan = bundler_plan(all, 0);
+    struct rlimit before, few;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct mir_error err = MIR_ERROR_INIT;
+        struct bundle_writer *writer = NULL;
+        uint64_t found = 0;
+        bool begun = false;
+
+        empty_directory(place->work);
+        must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, 128 * KIB, &writer, &err),
+             &err);
+        for (size_t blob = 0; blob < all->blob_count; blob++)
+            must(bundler_bring(all, writer, blob, PIECE, &err), &err);
+        bundle_writer_suspend(writer);
+        for (few = before, few.rlim_cur = 5; !begun; few.rlim_cur++) {
+            assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+            mir_error_clear(&err);
+            begun = bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, volumes[i], &writer,
+                                        &err);
+            assert_true(begun || err.sys == EMFILE);
+        }
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_true(few.rlim_cur > 10);
+        for (size_t blob = 0; blob < all->blob_count; blob++)
+            found += bundle_writer_reached(writer, blob);
+        assert_int_equal(found, bytes_of(all));
+        bundle_writer_abort(writer);
+    }
+    bundle_plan_free(plan);
+}
+
 /* ---- dropping ---- */
 
 static void resume_is_whole_after_a_kill_while_dropping(void **state)
@@ -817,6 +909,8 @@ static const struct CMUnitTest tests[] = {
     TEST(resume_takes_blobs_over_to_another_plan),
     TEST(resume_survives_kills_while_it_takes_blobs_over),
     TEST(resume_survives_any_history),
+    TEST(resume_takes_blobs_over_in_many_threads),
+    TEST(resume_throws_nothing_away_for_want_of_files),
     TEST(resume_is_whole_after_a_kill_while_dropping),
     TEST(resume_goes_on_with_what_was_dropped),
     TEST(resume_finds_every_byte_of_a_suspended_run),
