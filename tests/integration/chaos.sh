@@ -76,7 +76,7 @@ expect_status 0 mirror copy "docker://$A/big/image@$(image_digest "$T/old" $N/bi
 
 # disturb SEED HOST: a proxy in front of it, in $PROXY. How bad it is depends on the seed.
 disturb() {
-    local seed=$1 upstream=$2 how stall=(--freezes 0)
+    local seed=$1 upstream=$2 how
     # In TLS and on connections that see little else, everything has to happen earlier.
     case $((seed % 4)) in
     0) how=(--every 1000000 --answers 20 --losses 10 --refusals 20) ;;
@@ -84,10 +84,14 @@ disturb() {
     2) how=(--every 300000 --answers 80 --losses 30 --refusals 100) ;;
     3) how=(--every 600000 --answers 40 --losses 20 --refusals 150) ;;
     esac
-    [ ${#PATIENCE[@]} -eq 0 ] || stall=(--freezes 60)
+    # So bad that next to nothing arrives; soon given up, too.
+    if [ $((SEED % 10)) -eq 2 ]; then
+        how=(--every 20000 --answers 500 --losses 150 --refusals 300)
+        PATIENCE+=(--retry-times 0)
+    fi
     PROXIES=$((${PROXIES:-0} + 1))
-    start_process "$D/proxy$PROXIES.log" "$TOOLS/netproxy" --chaos "$seed" "${how[@]}" "${stall[@]}" \
-        --counts "$D/proxy$PROXIES.counts" "$upstream"
+    start_process "$D/proxy$PROXIES.log" "$TOOLS/netproxy" --chaos "$seed" "${how[@]}" \
+        --freezes 60 --counts "$D/proxy$PROXIES.counts" "$upstream"
     server_address "$D/proxy$PROXIES.log" 'listening on '
     PROXY=$ADDRESS
     PROXY_IDS+=("$PROCESS")
@@ -329,8 +333,7 @@ keep() {
     [ -z "${CHAOS_KEEP:-}" ] || cp -r "$T/$1" "$T/$1.log" "$CHAOS_KEEP/"
 }
 
-PATIENCE=()
-! "$MIRROR" copy --help | grep -q stall-timeout || PATIENCE=(--stall-timeout 2)
+PATIENCE=(--stall-timeout 2)
 OLD=$(image_digest "$T/old" $N/big/image:1)
 expect_status 0 mirror copy "docker://$A/big/image@$OLD" "oci:$T/old.layout"
 mkdir "$T/done"
