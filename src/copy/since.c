@@ -85,6 +85,9 @@ static bool parse_place(const char *text, struct copy_place *out, struct mir_err
     }
     if (!copy_place_parse(mir_span_of(text), false, out, err))
         return false;
+    if (out->kind == COPY_PLACE_LAYOUT && strcmp(out->path, "-") == 0)
+        return mir_fail(err, MIR_E_USAGE, "%s: what is left out has a base with a name, not a pipe",
+                        text);
     if (out->kind == COPY_PLACE_LAYOUT && !out->ref)
         return true;
     (void)mir_fail(err, MIR_E_USAGE, "%s is not a whole bundle", text);
@@ -302,7 +305,7 @@ static bool judge_manifest(const struct copy_since *since, const struct copy_man
         return true;
     if (since->has_blobs) {
         *err = *manifest->error;
-        (void)mir_context(err, "%s is damaged", bundle_reader_path(since->reader));
+        (void)mir_context(err, "manifest %s", manifest->digest.text);
         return mir_hint(err, "\"mirror verify\" names everything that is; take another copy of it");
     }
     mir_log(since->old->options.sink, MIR_LEVEL_WARN,

@@ -331,6 +331,13 @@ ln -s diff.tar link.tar
 expect_status 2 mirror copy --since link.tar --file left.list bundle:diff.tar
 expect_status 2 mirror copy --since "docker://$B/x" --file left.list bundle:made.tar
 expect_status 2 mirror copy --since "bundle:diff.tar:$A/item/5" --file left.list bundle:made.tar
+expect_status 2 mirror copy --since bundle:- --file left.list bundle:made.tar <diff.tar
+cp bundle/base.tar hurt.tar
+at=$(grep -abo schemaVersion hurt.tar | sed -n 3p | cut -d: -f1)
+printf X | dd of=hurt.tar bs=1 seek="$at" conv=notrunc status=none
+expect_status 1 mirror copy --since hurt.tar --file left.list bundle:made.tar
+expect_contains "$err" "hurt.tar is damaged" "mirror verify"
+expect_missing made.tar.partial
 expect_status 1 mirror copy --since nowhere.tar --file left.list bundle:made.tar
 expect_contains "$err" "--since: " "nowhere.tar"
 head -c 3000 diff.tar >short.tar
