@@ -381,6 +381,14 @@ void copy_worker_open(struct copy_worker *worker, const char *source, const char
         open_door(&worker->destination, copy->destination_client, &copy->queue, destination);
 }
 
+struct reg_session *copy_worker_again(struct copy_worker *worker, const char *host)
+{
+    struct copy *copy = worker->copy;
+
+    open_door(&worker->again, copy->destination_client, &copy->queue, host);
+    return worker->again;
+}
+
 /* A layout that stands where the new one goes saves fetching. One that cannot be read is simply
  * replaced when it is a file, and is the writer's to judge when it is a directory. */
 static void open_standing(struct copy *copy)

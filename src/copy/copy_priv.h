@@ -137,6 +137,8 @@ static inline bool copy_goes_to_registry(const struct copy *copy)
 /** Before a worker asks a host: its session for that side is there, and watched for that host. A
  * worker that is never needed costs nothing. NULL: not asked. */
 void copy_worker_open(struct copy_worker *worker, const char *source, const char *destination);
+/** A second door to the destination: to read there what another task brought. */
+struct reg_session *copy_worker_again(struct copy_worker *worker, const char *host);
 /** Record an image's failure; the first one stays. Locks. */
 void copy_image_fail(struct copy *copy, struct copy_image *image, const struct mir_error *err);
 

@@ -169,10 +169,8 @@ static bool carry(struct copy_worker *worker, const struct copy_task *task, cons
     }
     if (!*there)
         return true;
-    if (!worker->again)
-        worker->again = reg_session_new(worker->copy->destination_client);
-    return reg_blob_relay(worker->again, &repo, worker->destination, &task->repo, &descriptor, NULL,
-                          NULL, NULL, &outcome, err);
+    return reg_blob_relay(copy_worker_again(worker, repo.host), &repo, worker->destination,
+                          &task->repo, &descriptor, NULL, NULL, NULL, &outcome, err);
 }
 
 bool copy_left_out_bring(struct copy_worker *worker, const struct copy_task *task,

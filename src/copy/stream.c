@@ -231,10 +231,12 @@ static void intake_release(struct intake *intake)
 void copy_stream_in(struct copy *copy)
 {
     __attribute__((cleanup(intake_release))) struct intake intake;
+    const char *host = copy->task_count > 0 ? copy->tasks[0]->repo.host : NULL;
 
+    /* Also with nothing to do: the pipe is heard to its end. */
     intake_init(&intake, copy);
-    for (size_t i = 0; i < copy->worker_count && copy->task_count > 0; i++)
-        copy_queue_push_between(&copy->queue, NULL, copy->tasks[0]->repo.host, &intake);
+    for (size_t i = 0; i < copy->worker_count; i++)
+        copy_queue_push_between(&copy->queue, NULL, host, &intake);
     for (size_t i = 0; i < copy->task_count; i++)
         if (copy->tasks[i]->waiting_for == 0 && !is_awaited(&intake, copy->tasks[i]))
             copy_enqueue(copy, copy->tasks[i]);
@@ -262,10 +264,8 @@ bool copy_stream_carry(struct copy_worker *worker, const struct copy_task *task,
         *err = *task->after->failed_with->error;
         return false;
     }
-    if (!worker->again)
-        worker->again = reg_session_new(worker->copy->destination_client);
-    return reg_blob_relay(worker->again, there, worker->destination, &task->repo, &descriptor,
-                          there->name, NULL, NULL, outcome, err);
+    return reg_blob_relay(copy_worker_again(worker, there->host), there, worker->destination,
+                          &task->repo, &descriptor, there->name, NULL, NULL, outcome, err);
 }
 
 /* ---- to a pipe ---- */
