@@ -65,3 +65,34 @@ mark "$C_LOG"
 expect_status 0 mirror copy "bundle:$T/b.tar" "docker://$C/"
 missing=$(comm -13 <(blobs_of 1,6) <(blobs_of 7,12) | wc -l)
 expect_equal "$missing" "$(since "$C_LOG" 'PUT /v2/[^ ]*/blobs/uploads')" "uploads of the other half"
+
+# What a destination may cost, as --report counts it: two requests for each blob moved, one for each
+# mount, one for each manifest, and five. The registry's own log has the same number.
+requests() { jq ".totals.requests$2" "$1"; }
+lines() { tail -n "+$((${SEEN[$1]:-0} + 1))" "$1" | grep -cE '"[A-Z]+ /v2/' || true; }
+# in_all: how many blobs the images have in all their repositories together.
+in_all=0
+for line in $(seq 12); do in_all=$((in_all + $(blobs_of "$line" | wc -l))); done
+allowed=$((2 * unique + in_all - unique + 12 + 5))
+
+start_registry; D=$REGISTRY D_LOG=$REGISTRY_LOG
+mark "$D_LOG" "$A_LOG"
+expect_status 0 mirror copy --report "$T/push" "bundle:$T/b.tar" "docker://$D/"
+expect_equal "$(lines "$D_LOG")" "$(requests "$T/push" Destination)" "requests of a push, as reported"
+[ "$(requests "$T/push" Destination)" -le "$allowed" ] ||
+    fail "a push cost $(requests "$T/push" Destination) requests, $allowed are allowed"
+
+start_registry; E=$REGISTRY E_LOG=$REGISTRY_LOG
+mark "$E_LOG" "$A_LOG"
+expect_status 0 mirror copy --report "$T/relay" --file "$T/list" "docker://$E/"
+expect_equal "$(lines "$E_LOG")" "$(requests "$T/relay" Destination)" "requests of a copy, as reported"
+[ "$(requests "$T/relay" Destination)" -le "$allowed" ] ||
+    fail "a copy cost $(requests "$T/relay" Destination) requests, $allowed are allowed"
+expect_equal $((12 + unique)) "$(requests "$T/relay" Source)" "requests to the source"
+
+# Nothing to do: one question for each image.
+expect_status 0 mirror copy --report "$T/again" --file "$T/list" "docker://$E/"
+expect_equal 12 "$(requests "$T/again" Destination)" "requests of a second run"
+expect_equal 0 "$(requests "$T/again" Source)" "requests to the source of a second run"
+expect_status 0 mirror copy --report "$T/again" "bundle:$T/b.tar" "docker://$D/"
+expect_equal 12 "$(requests "$T/again" Destination)" "requests of a second push"
