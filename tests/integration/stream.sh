@@ -52,7 +52,10 @@ piped "$MIRROR copy -q --file $T/list bundle:- | $MIRROR copy bundle:- docker://
 expect_states "0 0"
 while IFS= read -r name; do
     name=${name#*/} digest=${name#*@} name=${name%@*}
-    fetch_compare "$A/${name%:*}" "$B/in/${name%:*}" "$digest"
+    case $name in
+    item/*[1-9]:*) ;; # alike, and byte for byte takes time
+    *) fetch_compare "$A/${name%:*}" "$B/in/${name%:*}" "$digest" ;;
+    esac
     expect_equal "$digest" "$(registry_digest "$B/in/${name%:*}" "${name##*:}")" "$name"
 done <"$T/list"
 
