@@ -137,8 +137,8 @@ MIR_MUST_CHECK bool bundle_writer_write(struct bundle_writer *writer, size_t blo
 /**
  * Put the next len bytes, from what is reached on, straight from a bundle that holds the blob: from
  * file to file, inside the kernel, so that file systems that can share blocks. Nothing is checked:
- * read it back. MIR_E_UNSUPPORTED where nothing could be shared, because one of the two is not a tar
- * or the blob lies differently within its blocks: write it then.
+ * read it back. MIR_E_UNSUPPORTED where nothing could be shared, because one of the two is not a
+ * tar or the blob lies differently within its blocks: write it then.
  */
 MIR_MUST_CHECK bool bundle_writer_take(struct bundle_writer *writer, size_t blob,
                                        const struct bundle_reader *reader,
@@ -151,8 +151,8 @@ MIR_MUST_CHECK bool bundle_writer_finish(struct bundle_writer *writer, size_t bl
 /**
  * Leave out images that could not be completed: keep_image and keep_blob have the plan's lengths
  * and orders (images in the order given to bundle_plan_new). What is kept moves together in place,
- * in the same order; no second copy. What is not kept is saved for the next run, as far as there is
- * room. Called at most once, when no thread writes, before commit.
+ * in the same order; no second copy. What is not kept is saved for the next run, if there is room.
+ * Called at most once, when no thread writes, before commit.
  */
 MIR_MUST_CHECK bool bundle_writer_drop(struct bundle_writer *writer, const bool *keep_image,
                                        const bool *keep_blob, struct mir_error *err);

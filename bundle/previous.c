@@ -18,7 +18,8 @@
 
 /* How often the look may have to be taken again: a commit finished, then a leftover made. */
 #define LOOKS_MAX 8
-/* Bytes that are in two places at a time when room is short. */
+/* Bytes that are taken over before that is noted; when room is short, that are in two places. */
+#define TAKE_STEP  (64u << 20)
 #define TIGHT_STEP (128u << 10)
 
 /* What is there; one look. */
@@ -364,7 +365,7 @@ bool bundle_previous_gather(struct bundle_writer *writer, size_t blob, struct mi
 {
     for (size_t i = 0; i < BUNDLE_LEFTOVER_KINDS; i++)
         if (writer->leftovers[i] &&
-            !gather_from(writer, writer->leftovers[i], blob, UINT64_MAX, false, err))
+            !gather_from(writer, writer->leftovers[i], blob, TAKE_STEP, false, err))
             return false;
     return true;
 }

@@ -32,6 +32,13 @@
 #define KIB    1024u
 #define PIECE  (64 * KIB)
 #define IMAGES 3
+/* Sanitizers make processes slow to start: then only every so-manieth call is one to be killed at.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SAMPLE 5
+#else
+#define SAMPLE 1
+#endif
 /* What a kill may cost: what was not noted yet, and the piece at hand. */
 #define LOSS_MAX (128 * KIB + PIECE)
 
@@ -351,7 +358,7 @@ static void kill_everywhere(const struct job *first, const struct job *second, c
 {
     const struct place *place = first->place;
 
-    for (size_t call = 1;; call += step) {
+    for (size_t call = 1;; call += step * SAMPLE) {
         struct mir_error err = MIR_ERROR_INIT;
         bool killed, stood;
 
@@ -441,7 +448,7 @@ static void resume_survives_kills_while_it_takes_blobs_over(void **state)
     const struct job second = {.place = *state, .bundler = ALL, .reversed = true};
 
     for (size_t early = 20; early <= 40; early += 10)
-        for (size_t call = 1;; call += 2) {
+        for (size_t call = 1;; call += 2 * SAMPLE) {
             struct mir_error err = MIR_ERROR_INIT;
             bool killed;
 
@@ -463,7 +470,7 @@ static void resume_survives_any_history(void **state)
     const struct place *place = *state;
     uint64_t random = 4711;
 
-    for (unsigned round = 0; round < 60; round++) {
+    for (unsigned round = 0; round < 60 / SAMPLE; round++) {
         struct mir_error err = MIR_ERROR_INIT;
         struct job job = {.place = place, .bundler = ALL};
 
