@@ -4,9 +4,9 @@
 # with a wrong byte under a final name. Then the network heals, and the same command completes.
 #
 # CHAOS_SEEDS=N runs N seeds of each direction (default 3), CHAOS_FIRST is the first (default 1),
-# CHAOS_DIRECTIONS chooses among bundle, push, relay, layout and pipe, CHAOS_PARALLEL is how many run at a
-# time (what they do most is wait before they try again), CHAOS_KEEP=DIR keeps what a seed left
-# that broke the promise.
+# CHAOS_DIRECTIONS chooses among bundle, push, relay, layout and pipe, CHAOS_PARALLEL is how many
+# run at a time (what they do most is wait before they try again), CHAOS_KEEP=DIR keeps what a seed
+# left that broke the promise.
 . "$(dirname "$0")/../lib/test.sh"
 need docker-registry curl jq openssl
 
@@ -77,7 +77,6 @@ expect_status 0 mirror copy "docker://$A/big/image@$(image_digest "$T/old" $N/bi
 # disturb SEED HOST: a proxy in front of it, in $PROXY. How bad it is depends on the seed.
 disturb() {
     local seed=$1 upstream=$2 how
-    # In TLS and on connections that see little else, everything has to happen earlier.
     case $((seed % 4)) in
     0) how=(--every 1000000 --answers 20 --losses 10 --refusals 20) ;;
     1) how=(--every 2000000 --answers 60 --losses 20 --refusals 50) ;;
@@ -384,6 +383,8 @@ for data in "$B_DATA" "$B_TLS_DATA"; do
     cd "$OLDPWD"
 done
 # And it does serve them: one image by curl, to make sure of what the folders were taken for.
-[[ " ${CHAOS_DIRECTIONS:-relay} " != *" relay "* ]] || [ ! -e "$T/done/relay.$CHAOS_FIRST" ] ||
-    fetch_compare "$A/team/app" "$B/relay$CHAOS_FIRST/team/app" "$(awk '/^team\/app:1/ {print $2}' "$T/names")"
+if [ -e "$T/done/relay.$CHAOS_FIRST" ] && [ $((CHAOS_FIRST % 4)) -ne 3 ]; then # not in TLS
+    digest=$(awk '/^team\/app:1/ {print $2}' "$T/names")
+    fetch_compare "$A/team/app" "$B/relay$CHAOS_FIRST/team/app" "$digest"
+fi
 [ "$broken" -eq 0 ] || fail "$broken seeds broke the promise"

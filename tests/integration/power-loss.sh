@@ -270,7 +270,8 @@ old_again() {
 }
 
 BROKEN=0
-for name in ${POWER_CASES:-new over update volumes new-layout layout resumed changed part twice volumes-twice}; do
+CASES='new over update volumes new-layout layout resumed changed part twice volumes-twice'
+for name in ${POWER_CASES:-$CASES}; do
     D=$T/$name
     mkdir -p "$D/disk"
     "case_$name"
