@@ -10,7 +10,10 @@
 #include "base/mem.h"
 
 struct slot {
-    char *key; /* NULL: free */
+    union {
+        const char *key; /* NULL: free */
+        char *own_key;   /* the same, where it is ours */
+    };
     size_t len;
     uint64_t hash;
     void *value;
@@ -21,6 +24,7 @@ struct mir_map {
     size_t capacity; /* a power of two */
     size_t count;
     uint64_t seed;
+    bool borrows; /* keys are not ours */
 };
 
 /* FNV-1a from a random start with a final mix; collisions can be found only by someone who knows
@@ -51,12 +55,20 @@ struct mir_map *mir_map_new(void)
     return map;
 }
 
+struct mir_map *mir_map_new_borrowing(void)
+{
+    struct mir_map *map = mir_map_new();
+
+    map->borrows = true;
+    return map;
+}
+
 void mir_map_free(struct mir_map *map)
 {
     if (!map)
         return;
-    for (size_t i = 0; i < map->capacity; i++)
-        free(map->slots[i].key);
+    for (size_t i = 0; i < map->capacity && !map->borrows; i++)
+        free(map->slots[i].own_key);
     free(map->slots);
     free(map);
 }
@@ -117,8 +129,11 @@ void mir_map_set(struct mir_map *map, struct mir_span key, void *value)
         slot->value = value;
         return;
     }
-    *slot = (struct slot){
-        .key = mir_strndup(key.ptr, key.len), .len = key.len, .hash = hash, .value = value};
+    *slot = (struct slot){.len = key.len, .hash = hash, .value = value};
+    if (map->borrows)
+        slot->key = key.ptr;
+    else
+        slot->own_key = mir_strndup(key.ptr, key.len);
     map->count++;
     if (map->count * 4 > map->capacity * 3)
         double_capacity(map);

@@ -1,5 +1,6 @@
 /*
- * A map from byte strings to pointers. Keys are copied; values are borrowed.
+ * A map from byte strings to pointers. Keys are copied, unless the map borrows; values are
+ * borrowed.
  *
  * Threads: one at a time; concurrent readers are fine while nobody writes.
  */
@@ -11,6 +12,9 @@
 struct mir_map;
 
 struct mir_map *mir_map_new(void);
+/** One whose keys are borrowed: they stay where they are, unchanged, as long as the map. For maps
+ * of tens of thousands, whose values hold their keys anyway. */
+struct mir_map *mir_map_new_borrowing(void);
 void mir_map_free(struct mir_map *map);
 void mir_auto_map_free(struct mir_map **map);
 #define auto_map __attribute__((cleanup(mir_auto_map_free))) struct mir_map

@@ -12,7 +12,7 @@ void copy_graph_init(struct copy_graph *graph)
     *graph = (struct copy_graph){0};
     (void)pthread_mutex_init(&graph->lock, NULL);
     graph->manifests_by_digest = mir_map_new();
-    graph->blobs_by_digest = mir_map_new();
+    graph->blobs_by_digest = mir_map_new_borrowing();
     graph->words = mir_map_new();
     graph->origins_by_name = mir_map_new();
 }
@@ -174,7 +174,7 @@ static struct copy_blob *add_blob(struct copy_graph *graph, const struct img_des
     }
     mir_grow(&graph->blobs, graph->blob_count, &graph->blob_capacity, sizeof(*graph->blobs));
     graph->blobs[graph->blob_count++] = blob;
-    mir_map_set(graph->blobs_by_digest, mir_span_of(found->digest.text), blob);
+    mir_map_set(graph->blobs_by_digest, mir_span_of(blob->digest.text), blob);
     return blob;
 }
 

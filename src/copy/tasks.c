@@ -7,13 +7,21 @@
 #include "copy/copy_priv.h"
 #include "copy/left_out.h"
 
+/* A blob somewhere. Nodes and interned words are the same where their pointers are, and there are
+ * tens of thousands of these. */
+struct blob_key {
+    const struct copy_blob *blob;
+    const char *host; /* interned */
+    const char *repo; /* interned; NULL: anywhere on the host */
+};
+
 struct builder {
     struct copy *copy;
-    struct mir_map *by_key;        /* "HOST/REPO DIGEST[:TAG]" -> task */
-    struct mir_map *first_on_host; /* "HOST DIGEST" -> blob task */
-    struct mir_map *base_landings; /* "HOST host/repo" of a base -> repository, "" for none */
-    struct mir_map *known_on_host; /* "HOST DIGEST" -> repository that has the blob */
-    const char *known_host;        /* whose blobs are being noted */
+    struct mir_map *manifest_tasks; /* "HOST/REPO DIGEST[:TAG]" -> task */
+    struct mir_map *blob_tasks;     /* blob_key -> task; the first of a host also without repo */
+    struct mir_map *base_landings;  /* "HOST host/repo" of a base -> repository, "" for none */
+    struct mir_map *known_on_host;  /* blob_key without repo -> repository that has the blob */
+    const char *known_host;         /* whose blobs are being noted */
     char *known_repo;
 };
 
@@ -72,27 +80,32 @@ static const char *base_repo(struct builder *builder, const struct copy_blob *bl
     return known[0] != '\0' ? known : NULL;
 }
 
+static struct mir_span span_of_key(const struct blob_key *key)
+{
+    return mir_span((const char *)key, sizeof(*key));
+}
+
 static struct copy_task *blob_task(struct builder *builder, struct copy_blob *blob,
                                    const struct reg_repo *repo)
 {
-    auto_free char *key = mir_format("%s/%s %s", repo->host, repo->name, blob->digest.text);
-    auto_free char *host_key = mir_format("%s %s", repo->host, blob->digest.text);
-    struct copy_task *task = mir_map_find(builder->by_key, mir_span_of(key));
-    struct copy_task *first = mir_map_find(builder->first_on_host, mir_span_of(host_key));
+    const struct blob_key here = {.blob = blob, .host = repo->host, .repo = repo->name};
+    const struct blob_key on_host = {.blob = blob, .host = repo->host};
+    struct copy_task *task = mir_map_find(builder->blob_tasks, span_of_key(&here));
+    struct copy_task *first = mir_map_find(builder->blob_tasks, span_of_key(&on_host));
 
     if (task)
         return task;
     task = copy_task_new(builder->copy, COPY_TASK_BLOB);
     task->blob = blob;
     task->repo = *repo;
-    task->mount_repo = mir_map_find(builder->known_on_host, mir_span_of(host_key));
+    task->mount_repo = mir_map_find(builder->known_on_host, span_of_key(&on_host));
     task->base_repo = base_repo(builder, blob, repo->host);
-    mir_map_set(builder->by_key, mir_span_of(key), task);
+    mir_map_set(builder->blob_tasks, span_of_key(&here), task);
     if (first) {
         follow(task, first);
     } else {
         task->moves = true;
-        mir_map_set(builder->first_on_host, mir_span_of(host_key), task);
+        mir_map_set(builder->blob_tasks, span_of_key(&on_host), task);
     }
     return task;
 }
@@ -103,7 +116,7 @@ static struct copy_task *manifest_task(struct builder *builder, struct copy_mani
 {
     auto_free char *key =
         mir_format("%s/%s %s:%s", repo->host, repo->name, manifest->digest.text, tag ? tag : "");
-    struct copy_task *task = mir_map_find(builder->by_key, mir_span_of(key));
+    struct copy_task *task = mir_map_find(builder->manifest_tasks, mir_span_of(key));
 
     if (task)
         return task;
@@ -111,7 +124,7 @@ static struct copy_task *manifest_task(struct builder *builder, struct copy_mani
     task->manifest = manifest;
     task->repo = *repo;
     task->tag = tag;
-    mir_map_set(builder->by_key, mir_span_of(key), task);
+    mir_map_set(builder->manifest_tasks, mir_span_of(key), task);
     for (size_t i = 0; i < manifest->blob_count; i++)
         depend(task, blob_task(builder, manifest->blobs[i], repo));
     for (size_t i = 0; i < manifest->child_count; i++)
@@ -122,9 +135,9 @@ static struct copy_task *manifest_task(struct builder *builder, struct copy_mani
 static void note_blob(void *ctx, struct copy_blob *blob)
 {
     struct builder *builder = ctx;
-    auto_free char *key = mir_format("%s %s", builder->known_host, blob->digest.text);
+    const struct blob_key key = {.blob = blob, .host = builder->known_host};
 
-    mir_map_set(builder->known_on_host, mir_span_of(key), builder->known_repo);
+    mir_map_set(builder->known_on_host, span_of_key(&key), builder->known_repo);
 }
 
 /* What images that are there already brought with them can be mounted by the others. */
@@ -133,7 +146,7 @@ static void note_present(struct builder *builder, struct copy_image *image)
     const struct copy_visitor visitor = {.blob = note_blob, .ctx = builder};
     struct copy_graph *graph = &builder->copy->graph;
 
-    builder->known_host = image->destination.host;
+    builder->known_host = copy_graph_word(graph, image->destination.host);
     builder->known_repo = copy_graph_word(graph, image->destination.repo);
     copy_graph_begin_walk(graph);
     copy_graph_walk(graph, image->root, &visitor);
@@ -153,13 +166,13 @@ static void count_requests(struct copy *copy)
 
 void copy_tasks_for_registry(struct copy *copy)
 {
-    auto_map *by_key = mir_map_new();
-    auto_map *first_on_host = mir_map_new();
+    auto_map *manifest_tasks = mir_map_new();
+    auto_map *blob_tasks = mir_map_new();
     auto_map *known_on_host = mir_map_new();
     auto_map *base_landings = mir_map_new();
     struct builder builder = {.copy = copy,
-                              .by_key = by_key,
-                              .first_on_host = first_on_host,
+                              .manifest_tasks = manifest_tasks,
+                              .blob_tasks = blob_tasks,
                               .known_on_host = known_on_host,
                               .base_landings = base_landings};
 

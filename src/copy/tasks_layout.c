@@ -93,55 +93,57 @@ static void collect(struct copy *copy, struct copy_image *const *images, size_t 
 struct layout {
     struct bundle_blob *blobs;
     size_t count;
-    struct mir_map *by_digest; /* -> &blobs[i], so that no digest is laid out twice */
+    struct mir_map *manifests; /* digest -> &blobs[i]: one may occur in several cuts, or as a blob;
+                                  blobs are unique by themselves */
 };
 
-static bool is_placed(const struct layout *layout, const struct img_digest *digest)
+static struct bundle_blob *find_placed(const struct layout *layout, const struct img_digest *digest)
 {
-    return mir_map_find(layout->by_digest, mir_span_of(digest->text)) != NULL;
+    return mir_map_find(layout->manifests, mir_span_of(digest->text));
 }
 
-/* The place of a digest in the plan; *is_new when this call made it. */
-static size_t place(struct layout *layout, const struct img_digest *digest, uint64_t size,
-                    bool *is_new)
+static struct bundle_blob *append(struct layout *layout, const struct img_digest *digest,
+                                  uint64_t size)
 {
-    struct bundle_blob *known = mir_map_find(layout->by_digest, mir_span_of(digest->text));
+    struct bundle_blob *added = &layout->blobs[layout->count++];
 
-    *is_new = !known;
+    *added = (struct bundle_blob){.digest = *digest, .size = size};
+    return added;
+}
+
+static void place_manifest(struct copy *copy, struct layout *layout, struct copy_manifest *manifest)
+{
+    struct bundle_blob *known = find_placed(layout, &manifest->digest);
+
     if (!known) {
-        known = &layout->blobs[layout->count++];
-        *known = (struct bundle_blob){.digest = *digest, .size = size};
-        mir_map_set(layout->by_digest, mir_span_of(digest->text), known);
+        known = append(layout, &manifest->digest, manifest->len);
+        mir_map_set(layout->manifests, mir_span_of(known->digest.text), known);
+        copy_task_new(copy, COPY_TASK_MANIFEST)->manifest = manifest;
     }
-    return (size_t)(known - layout->blobs);
+    manifest->planned = (size_t)(known - layout->blobs);
 }
 
 static void place_blob(struct copy *copy, struct layout *layout, struct copy_blob *blob)
 {
-    bool is_new;
+    struct bundle_blob *known = find_placed(layout, &blob->digest);
 
     /* A manifest that something else refers to as its blob is there in any case. */
-    if (!is_placed(layout, &blob->digest) && copy_since_leave_out(copy->since, blob))
+    if (!known && copy_since_leave_out(copy->since, blob))
         return;
-    blob->planned = place(layout, &blob->digest, blob->size, &is_new);
-    if (is_new) {
+    if (!known) {
         struct copy_task *task = copy_task_new(copy, COPY_TASK_BLOB);
 
+        known = append(layout, &blob->digest, blob->size);
         task->blob = blob;
         task->moves = true;
     }
+    blob->planned = (size_t)(known - layout->blobs);
 }
 
 static void place_files(struct copy *copy, struct layout *layout, const struct files *files)
 {
-    for (size_t i = 0; i < files->manifest_count; i++) {
-        struct copy_manifest *manifest = files->manifests[i];
-        bool is_new;
-
-        manifest->planned = place(layout, &manifest->digest, manifest->len, &is_new);
-        if (is_new)
-            copy_task_new(copy, COPY_TASK_MANIFEST)->manifest = manifest;
-    }
+    for (size_t i = 0; i < files->manifest_count; i++)
+        place_manifest(copy, layout, files->manifests[i]);
     for (size_t i = 0; i < files->config_count; i++)
         place_blob(copy, layout, files->configs[i]);
     for (size_t i = 0; i < files->layer_count; i++)
@@ -200,8 +202,8 @@ bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err)
 {
     __attribute__((cleanup(files_release))) struct files files = {0};
     auto_free struct copy_image **images = NULL;
-    auto_map *by_digest = mir_map_new();
-    struct layout layout = {.by_digest = by_digest};
+    auto_map *manifests = mir_map_new_borrowing();
+    struct layout layout = {.manifests = manifests};
     const struct bundle_base *base;
     size_t count;
 

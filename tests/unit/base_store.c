@@ -67,6 +67,24 @@ static void map_finds_what_was_set_among_many(void **state)
     assert_null(mir_map_find(map, mir_span_of("key-5000")));
 }
 
+static void map_borrows_keys_when_told_to(void **state)
+{
+    char keys[1000][8];
+    auto_map *map = mir_map_new_borrowing();
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(keys[i], sizeof(keys[i]), "%d", i);
+        mir_map_set(map, mir_span_of(keys[i]), &keys[i]);
+    }
+    assert_int_equal(mir_map_count(map), 1000);
+    for (int i = 0; i < 1000; i++)
+        assert_ptr_equal(mir_map_find(map, mir_span_of(keys[i])), &keys[i]);
+    /* The key is the caller's memory: under other bytes it is another key. */
+    keys[7][0] = 'x';
+    assert_null(mir_map_find(map, mir_span_of("7")));
+}
+
 static void map_replaces_and_tells_prefixes_apart(void **state)
 {
     auto_map *map = mir_map_new();
@@ -176,6 +194,7 @@ int main(void)
         cmocka_unit_test(hash_knows_the_published_vectors),
         cmocka_unit_test(hash_of_pieces_is_hash_of_the_whole),
         cmocka_unit_test(map_finds_what_was_set_among_many),
+        cmocka_unit_test(map_borrows_keys_when_told_to),
         cmocka_unit_test(map_replaces_and_tells_prefixes_apart),
         cmocka_unit_test_setup_teardown(file_write_replaces_whole_and_leaves_nothing_beside,
                                         make_directory, remove_directory),
