@@ -103,8 +103,8 @@ MIR_MUST_CHECK bool bundle_tar_write_front(const struct bundle_volumes *set,
 /** Is there room for this many bytes on the file system of fd? MIR_E_SPACE names both figures. */
 MIR_MUST_CHECK bool bundle_space_check(int fd, const char *path, uint64_t bytes,
                                        struct mir_error *err);
-/** Make fd's file this long, with its blocks reserved where the file system can do that. What is in
- * it stays, up to there. */
+/** Make fd's file this long, with its blocks reserved where the file system can do that (and does
+ * not take long over it). What is in it stays, up to there. */
 MIR_MUST_CHECK bool bundle_space_claim(int fd, const char *path, uint64_t bytes,
                                        struct mir_error *err);
 /** Reserve the blocks alone, where the file system can do that; the file's size stays. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -138,6 +139,15 @@ ssize_t faults_copy(int from, off_t *from_offset, int to, off_t *to_offset, size
 }
 
 /* ---- everything else ---- */
+
+int faults_fstatfs(int fd, struct statfs *info)
+{
+    if (syscall(SYS_fstatfs, fd, info) != 0)
+        return -1;
+    if (faults.allocate_error != 0)
+        info->f_type = EXT4_SUPER_MAGIC;
+    return 0;
+}
 
 int faults_fallocate(int fd, int mode, off_t offset, off_t len)
 {

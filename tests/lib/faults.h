@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/statfs.h>
 #include <sys/types.h>
 
 struct faults {
@@ -40,6 +41,8 @@ ssize_t faults_pwrite(int fd, const void *data, size_t len, off_t offset);
 ssize_t faults_write(int fd, const void *data, size_t len);
 ssize_t faults_copy(int from, off_t *from_offset, int to, off_t *to_offset, size_t len,
                     unsigned flags);
+/** A disk, as long as fallocate shall fail: in memory it is not asked for. */
+int faults_fstatfs(int fd, struct statfs *info);
 int faults_fallocate(int fd, int mode, off_t offset, off_t len);
 int faults_ftruncate(int fd, off_t len);
 int faults_fsync(int fd);

@@ -28,6 +28,11 @@ ssize_t copy_file_range(int from, off_t *from_offset, int to, off_t *to_offset, 
     return faults_copy(from, from_offset, to, to_offset, len, flags);
 }
 
+int fstatfs(int fd, struct statfs *info)
+{
+    return faults_fstatfs(fd, info);
+}
+
 int fallocate(int fd, int mode, off_t offset, off_t len)
 {
     return faults_fallocate(fd, mode, offset, len);

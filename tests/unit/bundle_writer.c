@@ -10,9 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -648,26 +650,30 @@ static void writer_says_what_room_is_missing(void **state)
     unmount(mounted);
 }
 
+/* On the disk; in memory it would take long, and the room is only looked at. */
 static void writer_claims_all_blocks_first(void **state)
 {
     struct place *place = *state;
-    char *mounted = mount_small(place, "tmpfs", "size=1m");
-    auto_free char *target = mir_format("%s/bundle", mounted);
-    auto_free char *partial = mir_format("%s.partial", target);
+    auto_free char *partial = mir_format("%s.partial", place->target);
     struct mir_error err = MIR_ERROR_INIT;
     struct bundle_writer *writer = NULL;
     struct bundle_plan *plan;
+    struct statfs file_system;
     struct stat info;
     auto_bundler bundler;
 
+    if (statfs(place->dir, &file_system) != 0 ||
+        (file_system.f_type != EXT4_SUPER_MAGIC && file_system.f_type != XFS_SUPER_MAGIC)) {
+        print_message("skipped: the scratch directory is on no disk\n");
+        skip();
+    }
     bundler_init(&bundler, place->layout);
     plan = bundler_plan(&bundler, 0);
-    must(bundle_writer_begin(target, BUNDLE_FORM_TAR, plan, 0, &writer, &err), &err);
+    must(bundle_writer_begin(place->target, BUNDLE_FORM_TAR, plan, 0, &writer, &err), &err);
     assert_int_equal(stat(partial, &info), 0);
     assert_true((uint64_t)info.st_blocks * 512 >= bundle_plan_bytes(plan));
     bundle_writer_abort(writer);
     bundle_plan_free(plan);
-    unmount(mounted);
 }
 
 static void writer_manages_without_fallocate(void **state)
