@@ -31,9 +31,6 @@ static bool check_target(const char *path, struct mir_error *err)
 {
     struct stat info;
 
-    if (strcmp(path, "-") == 0)
-        return mir_fail(err, MIR_E_UNSUPPORTED,
-                        "a bundle cannot go to standard output: its blobs arrive in any order");
     if (stat(path, &info) != 0)
         return true; /* not there, or opening the .partial tells what is wrong */
     if (S_ISDIR(info.st_mode)) {

@@ -455,8 +455,7 @@ static bool plan_destination(struct copy *copy, struct mir_error *err)
 static bool check_volumes(const struct copy *copy, struct mir_error *err)
 {
     bool is_file = copy->has_destination && !copy_goes_to_registry(copy) &&
-                   copy->destination.form == BUNDLE_FORM_TAR &&
-                   strcmp(copy->destination.path, "-") != 0;
+                   copy->destination.form == BUNDLE_FORM_TAR;
 
     if (copy->options.volume_bytes == 0 || is_file)
         return true;

@@ -32,6 +32,11 @@ static void place_parse_reads_every_transport(void **state)
          "quay.io:443/a:1", NULL},
         {"oci-archive:x:@3", COPY_PLACE_LAYOUT, BUNDLE_FORM_TAR, "x", "@3", NULL},
         {"oci:dir:latest", COPY_PLACE_LAYOUT, BUNDLE_FORM_DIR, "dir", "latest", NULL},
+        {"bundle:-", COPY_PLACE_LAYOUT, BUNDLE_FORM_PIPE, "-", NULL, NULL},
+        {"oci-archive:-:@0", COPY_PLACE_LAYOUT, BUNDLE_FORM_PIPE, "-", "@0", NULL},
+        {"bundle:-:quay.io/a:1", COPY_PLACE_LAYOUT, BUNDLE_FORM_PIPE, "-", "quay.io/a:1", NULL},
+        {"bundle:./-", COPY_PLACE_LAYOUT, BUNDLE_FORM_TAR, "./-", NULL, NULL},
+        {"oci:-", COPY_PLACE_LAYOUT, BUNDLE_FORM_DIR, "-", NULL, NULL},
         {"quay.io/a", COPY_PLACE_DOCKER, BUNDLE_FORM_TAR, NULL, NULL, "quay.io/a"},
     };
 
