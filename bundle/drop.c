@@ -133,10 +133,10 @@ bool bundle_tar_drop(struct bundle_writer *writer, struct mir_error *err)
     auto_free struct bundle_blob *blobs = NULL;
     __attribute__((cleanup(free_plan))) struct bundle_plan *kept = NULL;
     struct bundle_base base;
-    auto_free struct bundle_left_out *left_out = NULL;
+    auto_free struct bundle_left_out *left_out = bundle_writer_kept_base(writer, &base);
     size_t image_count, blob_count;
 
-    left_out = bundle_writer_kept_base(writer, &base);
+    (void)left_out; /* base points to it until the end */
     select_kept(writer, &images, &image_count, &blobs, &blob_count);
     if (!bundle_plan_new_since(images, image_count, blobs, blob_count, &base, writer->plan->epoch,
                                &kept, err))
