@@ -1,3 +1,7 @@
+/*
+ * A thread at the other end of a pipe. It ends when it has written all, when nobody reads any more,
+ * when the test's end is closed, or at its limit; so flow_end() always returns.
+ */
 #include "lib/flow.h"
 
 #include <errno.h>
