@@ -53,7 +53,8 @@ something_came() {
         awk 'NR > 1 {sub(/^0+/, "", $3); n += length($3) > 4} END {exit !n}' "$T/b.tar.journal"
 }
 
-pull=(copy --report "$T/report" "docker://$A/big/image@$digest" "bundle:$T/b.tar")
+# Slowly, so that the end is not there before the signal.
+pull=(copy --limit-rate 48M --report "$T/report" "docker://$A/big/image@$digest" "bundle:$T/b.tar")
 
 # Three times, each going on from the one before, and then to the end.
 for signal in INT TERM HUP; do
