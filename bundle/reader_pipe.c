@@ -82,9 +82,12 @@ static bool wait_readable(const struct bundle_pipe_in *in, struct mir_error *err
 {
     struct pollfd poller = {.fd = in->fd, .events = POLLIN};
 
-    while (!mir_is_cancelled(in->cancel))
-        if (poll(&poller, 1, LOOK_MS) != 0)
+    while (!mir_is_cancelled(in->cancel)) {
+        int ready = poll(&poller, 1, LOOK_MS);
+
+        if (ready > 0 || (ready < 0 && errno != EINTR))
             return true; /* bytes, the end, or trouble that reading tells */
+    }
     return mir_fail(err, MIR_E_CANCELLED, "stopped");
 }
 

@@ -89,9 +89,12 @@ static bool wait_writable(const struct bundle_writer *writer, struct mir_error *
 {
     struct pollfd poller = {.fd = writer->out->fd, .events = POLLOUT};
 
-    while (!mir_is_cancelled(writer->out->cancel))
-        if (poll(&poller, 1, LOOK_MS) != 0)
+    while (!mir_is_cancelled(writer->out->cancel)) {
+        int ready = poll(&poller, 1, LOOK_MS);
+
+        if (ready > 0 || (ready < 0 && errno != EINTR))
             return true; /* room, or trouble that writing tells */
+    }
     return mir_fail(err, MIR_E_CANCELLED, "stopped");
 }
 

@@ -156,6 +156,32 @@ expect_states "0 0"
 expect_status 0 mirror verify "bundle:$T/killed.tar"
 expect_missing "$T/killed.tar.partial" "$T/killed.tar.journal"
 
+# Ctrl-C while nothing more comes, and while nobody takes what goes out: the other end of the fifo is
+# open, and does nothing.
+expect_stopped() {
+    kill -INT "$1"
+    wait_until 5 eval "! kill -0 $1"
+    status=0; wait "$1" || status=$?
+    expect_equal 1 "$status" "status of a copy that was stopped"
+    expect_contains "$err" "stopped"
+}
+exec 6<>"$T/fifo"
+"$MIRROR" copy bundle:- "bundle:$T/stopped.tar" <"$T/fifo" >"$out" 2>"$err" &
+stopped=$!
+STARTED+=("$stopped")
+head -c 5000000 "$T/file.tar" >"$T/fifo"
+wait_until 20 test -e "$T/stopped.tar.journal"
+expect_stopped "$stopped"
+expect_missing "$T/stopped.tar"
+exec 6>&-
+exec 6<>"$T/fifo"
+"$MIRROR" copy "bundle:$T/file.tar" bundle:- >"$T/fifo" 2>"$err" &
+stopped=$!
+STARTED+=("$stopped")
+head -c 512 <&6 >"$T/head"
+expect_stopped "$stopped"
+exec 6>&-
+
 # Cut anywhere: no file, no image that is not whole.
 bytes=$(stat -c %s "$T/file.tar")
 for cut in 700 20000 $((bytes / 2)) $((bytes - 1024)); do
