@@ -23,7 +23,7 @@ MIR_MUST_CHECK bool bundle_pipe_commit(struct bundle_writer *writer, struct mir_
 /** NULL is fine. */
 void bundle_pipe_out_free(struct bundle_pipe_out *out);
 
-/* ---- reading (reader_pipe.c) ---- */
+/* ---- reading (pipe_front.c, reader_pipe.c) ---- */
 
 /** Is it a regular file, from which nothing was read yet? */
 bool bundle_pipe_is_plain(int fd);

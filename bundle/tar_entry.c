@@ -1,6 +1,6 @@
 /*
- * What is refused of a tar's entry whichever way it is read. Called by reader_tar.c and
- * reader_pipe.c; the archive may be anybody's.
+ * What is refused of a tar's entry whichever way it is read. Called by reader_tar.c, and by
+ * pipe_entries.c, pipe_front.c and reader_pipe.c; the archive may be anybody's.
  */
 #include "bundle/tar_entry_priv.h"
 
