@@ -1,7 +1,7 @@
 /*
  * The operation as callers see it: sources in, plan, run, figures out. The work itself is in
  * resolve.c (reading), check.c (completeness), land.c (names), tasks.c and tasks_layout.c (what to
- * do), run.c and transfer.c (doing it).
+ * do), run.c, transfer.c, transfer_layout.c and transfer_registry.c (doing it).
  */
 #include "copy/copy.h"
 

@@ -1,6 +1,6 @@
 /*
  * Blobs that a differential leaves out, on their way to a destination. Called by the plan (copy.c,
- * tasks.c, tasks_layout.c) and by transfer.c.
+ * tasks.c, tasks_layout.c), and by transfer.c and transfer_registry.c.
  *
  * Nothing is taken on trust: what mirror-base.json says is a blob's size and a repository to ask
  * for; whether it is there is always asked of the destination.
