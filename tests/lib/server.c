@@ -70,6 +70,24 @@ void server_record(struct server *server, struct server_request *request)
     (void)pthread_mutex_unlock(&server->lock);
 }
 
+void server_set_hook(struct server *server, const struct server_hook *hook)
+{
+    (void)pthread_mutex_lock(&server->lock);
+    server->hook = *hook;
+    (void)pthread_mutex_unlock(&server->lock);
+}
+
+void server_tell_hook(struct server *server, const struct server_request *request)
+{
+    struct server_hook hook;
+
+    (void)pthread_mutex_lock(&server->lock);
+    hook = server->hook;
+    (void)pthread_mutex_unlock(&server->lock);
+    if (hook.arrived)
+        hook.arrived(hook.ctx, request);
+}
+
 char *server_fill(const struct server *server, const char *text)
 {
     struct mir_buf out;

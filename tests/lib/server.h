@@ -48,6 +48,7 @@ struct server_reply {
 };
 
 struct server;
+struct server_request;
 struct server_identity; /* certs.h */
 
 /** The table is borrowed until server_stop(). Requests that fit no row get 418. Ends the program
@@ -56,6 +57,15 @@ struct server *server_start(const struct server_reply *replies, size_t count);
 /** The same over TLS. */
 struct server *server_start_tls(const struct server_reply *replies, size_t count,
                                 const struct server_identity *identity);
+/* Called in a connection's thread once a request is complete and recorded, before its answer begins.
+ * May block: the answer waits for it. */
+struct server_hook {
+    void (*arrived)(void *ctx, const struct server_request *request);
+    void *ctx;
+};
+/** Before the first request; hook is copied. */
+void server_set_hook(struct server *server, const struct server_hook *hook);
+
 /** End its threads and keep its record, which is complete from here on. */
 void server_finish(struct server *server);
 void server_stop(struct server *server);

@@ -252,6 +252,7 @@ static bool serve_one(struct input *in)
         limit = 0;
     whole = read_body(in, request, limit);
     server_record(conn->server, request);
+    server_tell_hook(conn->server, request);
     if (!whole || (reply && reply->fault == SERVER_FAULT_SILENCE))
         return false;
     if (reply && reply->fault == SERVER_FAULT_HANG_UP) {

@@ -33,6 +33,7 @@ struct server {
     size_t reply_count;
     pthread_mutex_t lock; /* of what follows */
     unsigned *used;
+    struct server_hook hook; /* arrived NULL: none */
     struct server_conn *conns[SERVER_CONNS_MAX];
     size_t conn_count;
     struct server_request *requests[SERVER_REQUESTS_MAX];
@@ -58,6 +59,8 @@ void *server_conn_main(void *ctx);
 const struct server_reply *server_choose(struct server *server, struct server_request *request);
 /** Into the record, complete; taken. */
 void server_record(struct server *server, struct server_request *request);
+/** The hook's turn, if there is one. */
+void server_tell_hook(struct server *server, const struct server_request *request);
 /** Text with "{host}" filled in; the caller frees. */
 char *server_fill(const struct server *server, const char *text);
 
