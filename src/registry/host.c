@@ -147,10 +147,14 @@ static bool ask_network(struct reg_session *session, const struct reg_host *host
     return true;
 }
 
-static void set_scheme(struct reg_host *host, enum reg_scheme_state state)
+/* trouble: why it is FAILED, else NULL. */
+static void set_scheme(struct reg_host *host, enum reg_scheme_state state,
+                       const struct mir_error *trouble)
 {
     (void)pthread_mutex_lock(&host->lock);
     host->scheme = state;
+    if (trouble)
+        host->scheme_error = *trouble;
     (void)pthread_cond_broadcast(&host->changed);
     (void)pthread_mutex_unlock(&host->lock);
 }
@@ -171,21 +175,40 @@ static enum reg_scheme_state claim_scheme(struct reg_host *host)
     return state;
 }
 
+/* The failure of one is that of all: a host that takes connections and says nothing costs its
+ * timeouts once, not once for each image. */
+static bool find_scheme(struct reg_session *session, struct reg_host *host,
+                        enum reg_scheme_state *state, struct mir_error *err)
+{
+    struct mir_error trouble = MIR_ERROR_INIT;
+    bool https = false;
+
+    if (ask_network(session, host, &https, &trouble)) {
+        *state = https ? REG_SCHEME_HTTPS : REG_SCHEME_HTTP;
+        set_scheme(host, *state, NULL);
+        mir_log(session->client->options.sink, MIR_LEVEL_DEBUG, "%s speaks %s", host->name,
+                https ? "https" : "http");
+        return true;
+    }
+    *err = trouble;
+    if (trouble.code == MIR_E_CANCELLED)
+        set_scheme(host, REG_SCHEME_UNKNOWN, NULL);
+    else
+        set_scheme(host, REG_SCHEME_FAILED, &trouble);
+    return false;
+}
+
 bool reg_host_scheme(struct reg_session *session, struct reg_host *host, const char **scheme,
                      struct mir_error *err)
 {
     enum reg_scheme_state state = claim_scheme(host);
-    bool https = state == REG_SCHEME_HTTPS;
 
-    if (state == REG_SCHEME_UNKNOWN) {
-        if (!ask_network(session, host, &https, err)) {
-            set_scheme(host, REG_SCHEME_UNKNOWN);
-            return false;
-        }
-        set_scheme(host, https ? REG_SCHEME_HTTPS : REG_SCHEME_HTTP);
-        mir_log(session->client->options.sink, MIR_LEVEL_DEBUG, "%s speaks %s", host->name,
-                https ? "https" : "http");
+    if (state == REG_SCHEME_UNKNOWN && !find_scheme(session, host, &state, err))
+        return false;
+    if (state == REG_SCHEME_FAILED) {
+        *err = host->scheme_error;
+        return false;
     }
-    *scheme = https ? "https" : "http";
+    *scheme = state == REG_SCHEME_HTTPS ? "https" : "http";
     return true;
 }

@@ -91,6 +91,7 @@ enum reg_scheme_state {
     REG_SCHEME_ASKING, /* a thread is finding out */
     REG_SCHEME_HTTPS,
     REG_SCHEME_HTTP,
+    REG_SCHEME_FAILED, /* nobody could find out, and nobody tries again */
 };
 
 enum reg_login {
@@ -110,6 +111,7 @@ struct reg_host {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     enum reg_scheme_state scheme;
+    struct mir_error scheme_error; /* FAILED: why; never changes from there on */
     enum reg_login login;
     char *realm;
     char *service;
@@ -123,7 +125,7 @@ void reg_host_free(struct reg_host *host);
 /** The TLS settings for a URL that somebody else named: a realm, a foreign layer. */
 MIR_MUST_CHECK bool reg_url_tls(struct reg_session *session, const char *url,
                                 struct http_request *request, struct mir_error *err);
-/** "https" or "http", found out once. */
+/** "https" or "http", found out once. Where that fails, retries included, it has failed for all. */
 MIR_MUST_CHECK bool reg_host_scheme(struct reg_session *session, struct reg_host *host,
                                     const char **scheme, struct mir_error *err);
 

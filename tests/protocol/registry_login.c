@@ -7,7 +7,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -614,6 +617,79 @@ static void scheme_is_found_out_once(void **state)
     }
 }
 
+/* Takes connections and never says a word: nobody accepts them, the kernel does. */
+static int listen_silently(char host[32])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    (void)snprintf(host, 32, "127.0.0.1:%u", ntohs(address.sin_port));
+    return fd;
+}
+
+/* How many connections came since the last time. */
+static size_t count_connections(int listener)
+{
+    size_t count = 0;
+
+    for (int fd = accept(listener, NULL, NULL); fd >= 0; fd = accept(listener, NULL, NULL)) {
+        (void)close(fd);
+        count++;
+    }
+    return count;
+}
+
+/* The first who asks does so with all retries; the others are told what came of it. */
+static void scheme_is_asked_for_in_vain_once(void **state)
+{
+    const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
+    auto_server *other = server_start(replies, COUNT(replies));
+    struct reg_options options = {.retry_times = 2, .stall_timeout_ms = 50};
+    struct mir_error first;
+    char host[32];
+    int listener = listen_silently(host);
+    auto_reg_bench b;
+
+    (void)state;
+    reg_bench_start(&b, other, &options);
+    b.repo.host = host;
+    assert_false(get_manifest(&b, "v1"));
+    assert_int_equal(b.err.code, MIR_E_NETWORK);
+    assert_int_equal(count_connections(listener), 3);
+    first = b.err;
+    for (int i = 0; i < 3; i++) {
+        assert_false(get_manifest(&b, "v1"));
+        assert_int_equal(b.err.code, MIR_E_NETWORK);
+        assert_string_equal(b.err.text, first.text);
+    }
+    assert_int_equal(count_connections(listener), 0);
+    assert_int_equal(b.clock.wait_count, 2);
+    b.repo.host = server_host(other);
+    must_get(&b);
+    (void)close(listener);
+}
+
+/* Ctrl-C says nothing about the host. */
+static void scheme_is_asked_for_again_after_a_stop(void **state)
+{
+    const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
+    auto_server *server = server_start(replies, COUNT(replies));
+    auto_reg_bench b;
+
+    (void)state;
+    reg_bench_start(&b, server, NULL);
+    atomic_store(&b.cancel.flag, 1);
+    assert_false(get_manifest(&b, "v1"));
+    assert_int_equal(b.err.code, MIR_E_CANCELLED);
+    atomic_store(&b.cancel.flag, 0);
+    must_get(&b);
+}
+
 static void tls_verify_takes_no_excuse(void **state)
 {
     const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
@@ -743,6 +819,8 @@ int main(void)
         cmocka_unit_test(login_shares_a_failure_among_threads),
         cmocka_unit_test(login_ends_for_all_threads_when_cancelled),
         cmocka_unit_test(scheme_is_found_out_once),
+        cmocka_unit_test(scheme_is_asked_for_in_vain_once),
+        cmocka_unit_test(scheme_is_asked_for_again_after_a_stop),
         cmocka_unit_test(tls_verify_takes_no_excuse),
         cmocka_unit_test(certs_d_is_found_in_the_home_folder),
         cmocka_unit_test(cert_dir_pairs_have_to_be_whole),
