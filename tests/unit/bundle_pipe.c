@@ -163,6 +163,14 @@ static void pipe_gets_the_bytes_of_the_file(void **state)
     bundle_plan_free(plan);
 }
 
+static void expect_reader_gone(const struct mir_error *trouble)
+{
+    assert_non_null(trouble);
+    assert_int_equal(trouble->code, MIR_E_IO);
+    assert_non_null(strstr(trouble->text, NAME));
+    assert_non_null(strstr(trouble->hint, "has ended"));
+}
+
 static void pipe_says_that_the_reader_is_gone(void **state)
 {
     static const size_t limits[] = {1, 5000, 2000000};
@@ -172,18 +180,17 @@ static void pipe_says_that_the_reader_is_gone(void **state)
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         struct crew crew = {.bundler = &place->bundler};
         struct mir_error err = MIR_ERROR_INIT;
-        const struct mir_error *trouble;
         struct flow flow;
 
         flow_collect(&flow, limits[i]);
-        assert_true(bundle_writer_begin_pipe(flow.fd, NAME, plan, NULL, &crew.writer, &err));
-        assert_false(bring_all(&crew, 4));
-        trouble = bundle_writer_trouble(crew.writer);
-        assert_non_null(trouble);
-        assert_int_equal(trouble->code, MIR_E_IO);
-        assert_non_null(strstr(trouble->text, NAME));
-        assert_non_null(strstr(trouble->hint, "has ended"));
-        bundle_writer_suspend(crew.writer);
+        /* A reader that wants little may be gone before the front has been written. */
+        if (bundle_writer_begin_pipe(flow.fd, NAME, plan, NULL, &crew.writer, &err)) {
+            assert_false(bring_all(&crew, 4));
+            expect_reader_gone(bundle_writer_trouble(crew.writer));
+            bundle_writer_suspend(crew.writer);
+        } else {
+            expect_reader_gone(&err);
+        }
         flow_end(&flow);
         flow_release(&flow);
     }
