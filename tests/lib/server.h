@@ -57,8 +57,8 @@ struct server *server_start(const struct server_reply *replies, size_t count);
 /** The same over TLS. */
 struct server *server_start_tls(const struct server_reply *replies, size_t count,
                                 const struct server_identity *identity);
-/* Called in a connection's thread once a request is complete and recorded, before its answer begins.
- * May block: the answer waits for it. */
+/* Called in a connection's thread once a request is complete and recorded, before its answer
+ * begins. May block: the answer waits for it. */
 struct server_hook {
     void (*arrived)(void *ctx, const struct server_request *request);
     void *ctx;
