@@ -69,7 +69,7 @@ static void map_finds_what_was_set_among_many(void **state)
 
 static void map_borrows_keys_when_told_to(void **state)
 {
-    char keys[1000][8];
+    char keys[1000][16];
     auto_map *map = mir_map_new_borrowing();
 
     (void)state;
