@@ -14,16 +14,8 @@
 
 #include "base/mem.h"
 #include "bundle/journal_priv.h"
+#include "lib/must.h"
 #include "lib/scratch.h"
-
-static void check(const char *file, int line, bool done, const struct mir_error *err)
-{
-    if (done)
-        return;
-    print_error("%s\n", err->text);
-    _fail(file, line);
-}
-#define must(done, err) check(__FILE__, __LINE__, done, err)
 
 /* ---- fixtures ---- */
 

@@ -20,6 +20,7 @@
 #include "lib/faults.h"
 #include "lib/faults_here.h"
 #include "lib/fixture.h"
+#include "lib/must.h"
 #include "lib/scratch.h"
 
 #define KIB   1024u
@@ -85,15 +86,6 @@ static int tear_down(void **state)
     free(place);
     return 0;
 }
-
-static void check(const char *file, int line, bool done, const struct mir_error *err)
-{
-    if (done)
-        return;
-    print_error("%s\n", err->text);
-    _fail(file, line);
-}
-#define must(done, err) check(__FILE__, __LINE__, done, err)
 
 /* Go on with what is there, unchecked, because on this ground it is right. */
 static bool bring(const struct bundler *bundler, struct bundle_writer *writer, size_t blob,

@@ -27,6 +27,7 @@
 #include "lib/faults.h"
 #include "lib/faults_here.h"
 #include "lib/fixture.h"
+#include "lib/must.h"
 #include "lib/scratch.h"
 
 #define KIB    1024u
@@ -113,15 +114,6 @@ static int tear_down(void **state)
     free(place);
     return 0;
 }
-
-static void check(const char *file, int line, bool done, const struct mir_error *err)
-{
-    if (done)
-        return;
-    print_error("%s\n", err->text);
-    _fail(file, line);
-}
-#define must(done, err) check(__FILE__, __LINE__, done, err)
 
 static void empty_directory(const char *path)
 {

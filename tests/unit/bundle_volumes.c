@@ -18,6 +18,7 @@
 #include "bundle/volumes_priv.h"
 #include "lib/bundler.h"
 #include "lib/fixture.h"
+#include "lib/must.h"
 #include "lib/scratch.h"
 
 #define KIB 1024u
@@ -59,15 +60,6 @@ static int tear_down(void **state)
     free(place);
     return 0;
 }
-
-static void check(const char *file, int line, bool done, const struct mir_error *err)
-{
-    if (done)
-        return;
-    print_error("%s\n", err->text);
-    _fail(file, line);
-}
-#define must(done, err) check(__FILE__, __LINE__, done, err)
 
 /* All volumes of base in a row; the caller frees. *count is how many there are. */
 static char *join(const char *base, size_t *len, size_t *count)

@@ -21,6 +21,7 @@
 #include "bundle/bundle.h"
 #include "lib/bundler.h"
 #include "lib/fixture.h"
+#include "lib/must.h"
 #include "lib/scratch.h"
 
 #define NAME_A "registry.example/a/app:1@sha256:" HEX_A
@@ -69,15 +70,6 @@ static int tear_down(void **state)
     free(place);
     return 0;
 }
-
-static void check(const char *file, int line, bool done, const struct mir_error *err)
-{
-    if (done)
-        return;
-    print_error("%s\n", err->text);
-    _fail(file, line);
-}
-#define must(done, err) check(__FILE__, __LINE__, done, err)
 
 static void problem(void *ctx, const char *text)
 {
