@@ -29,7 +29,7 @@ struct bundle_leftover {
     pthread_mutex_t lock; /* over what record.places say is reached */
 };
 
-const char *bundle_leftover_suffix(enum bundle_leftover_kind kind)
+static const char *suffix_of(enum bundle_leftover_kind kind)
 {
     switch (kind) {
     case BUNDLE_LEFTOVER_OLD:
@@ -42,7 +42,7 @@ const char *bundle_leftover_suffix(enum bundle_leftover_kind kind)
 
 char *bundle_leftover_journal_name(const char *path, enum bundle_leftover_kind kind)
 {
-    const char *suffix = bundle_leftover_suffix(kind);
+    const char *suffix = suffix_of(kind);
 
     return mir_format("%s" BUNDLE_JOURNAL_SUFFIX "%s", path,
                       suffix + strlen(BUNDLE_PARTIAL_SUFFIX));
@@ -85,7 +85,7 @@ void bundle_leftover_close(struct bundle_leftover *leftover)
 /* Without a journal nobody knows what the files hold, or how many there are. */
 static void remove_stray(const char *path, enum bundle_leftover_kind kind)
 {
-    const char *suffix = bundle_leftover_suffix(kind);
+    const char *suffix = suffix_of(kind);
     auto_free char *journal = bundle_leftover_journal_name(path, kind);
     auto_free char *file = bundle_volume_name(path, 0, suffix);
     auto_free char *volume = bundle_volume_name(path, 1, suffix);
@@ -102,8 +102,8 @@ static bool open_both(struct bundle_leftover *leftover, const char *path,
 {
     if (!bundle_journal_open(leftover->journal_name, &leftover->journal, &leftover->record, err))
         return false;
-    leftover->files = bundle_volumes_new(path, bundle_leftover_suffix(kind),
-                                         leftover->record.volume_bytes, leftover->record.bytes);
+    leftover->files = bundle_volumes_new(path, suffix_of(kind), leftover->record.volume_bytes,
+                                         leftover->record.bytes);
     return bundle_volumes_open_all(leftover->files, err);
 }
 
@@ -286,7 +286,7 @@ static void free_files(struct bundle_volumes **files)
 
 bool bundle_leftover_save(const struct bundle_writer *writer, struct mir_error *err)
 {
-    const char *suffix = bundle_leftover_suffix(BUNDLE_LEFTOVER_SAVED);
+    const char *suffix = suffix_of(BUNDLE_LEFTOVER_SAVED);
     auto_free char *name = bundle_leftover_journal_name(writer->path, BUNDLE_LEFTOVER_SAVED);
     __attribute__((cleanup(close_journal))) struct bundle_journal *journal = NULL;
     __attribute__((cleanup(free_files))) struct bundle_volumes *files = NULL;

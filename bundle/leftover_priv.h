@@ -29,8 +29,6 @@ enum bundle_leftover_kind {
 
 /** PATH.journal.old, PATH.journal.saved. The caller frees. */
 char *bundle_leftover_journal_name(const char *path, enum bundle_leftover_kind kind);
-/** ".partial.old", ".partial.saved" */
-const char *bundle_leftover_suffix(enum bundle_leftover_kind kind);
 
 /** What stands beside path, or NULL. What can never be used is removed. */
 MIR_MUST_CHECK bool bundle_leftover_open(const char *path, enum bundle_leftover_kind kind,

@@ -242,7 +242,6 @@ static bool read_front(struct bundle_reader *reader, struct mir_error *err)
         if (!keep_manifest(reader, err) || !bundle_pipe_go_on(reader, err))
             return false;
     in->is_waiting = in->current != NULL;
-    in->is_opened = true;
     return true;
 }
 

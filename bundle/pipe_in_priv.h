@@ -37,7 +37,6 @@ struct bundle_pipe_in {
     bool at_eof;    /* the pipe gave all it has */
     bool has_ended; /* the archive too */
     bool has_layout, has_index;
-    bool is_opened;              /* names and manifests are there */
     struct mir_error trouble;    /* what ended it; MIR_OK while all is well */
     struct mir_error pipe_error; /* of a read that failed */
 

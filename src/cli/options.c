@@ -69,7 +69,9 @@ static bool unit_of(struct mir_span text, uint64_t *factor)
     return false;
 }
 
-bool cli_rate_parse(const char *option, const char *value, uint64_t *out, struct mir_error *err)
+/* "500K", "2M", "1GiB", "1000": bytes a second, at least 1; letters stand for powers of 1024, as
+ * in curl. err: MIR_E_USAGE, naming the option. */
+static bool parse_rate(const char *option, const char *value, uint64_t *out, struct mir_error *err)
 {
     size_t digits = strspn(value, "0123456789");
     uint64_t number, factor, rate;
@@ -137,7 +139,7 @@ bool cli_access_take(struct cli_access *access, int id, const char *value, struc
     case CLI_OPT_STALL_TIMEOUT:
         return take_stall(access, value, err);
     case CLI_OPT_LIMIT_RATE:
-        return cli_rate_parse("limit-rate", value, &access->limit_rate, err);
+        return parse_rate("limit-rate", value, &access->limit_rate, err);
     }
     assert(id >= CLI_OPT_AUTHFILE && id <= CLI_OPT_LIMIT_RATE && false);
     return true;

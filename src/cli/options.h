@@ -91,11 +91,6 @@ struct cli_access {
     uint64_t limit_rate;      /* bytes a second; 0: any */
 };
 
-/** "500K", "2M", "1GiB", "1000": bytes a second, at least 1; letters stand for powers of 1024, as
- * in curl. err: MIR_E_USAGE, naming the option. */
-MIR_MUST_CHECK bool cli_rate_parse(const char *option, const char *value, uint64_t *out,
-                                   struct mir_error *err);
-
 void cli_access_init(struct cli_access *access);
 /** Take one of the options above; id is theirs (asserted). err: MIR_E_USAGE. */
 MIR_MUST_CHECK bool cli_access_take(struct cli_access *access, int id, const char *value,

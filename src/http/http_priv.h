@@ -111,9 +111,6 @@ bool http_try_watch(struct http_try *t, struct mir_error *err);
 bool http_try_end(struct http_try *t, CURLcode code, struct mir_error *err);
 /** The same for a transfer that was given up before its end. */
 void http_try_drop(struct http_try *t);
-/** The settings that every handle has, whatever it is used for; nonzero: curl refused one. */
-unsigned http_set_common(CURL *easy, const struct http_client *client, const char *url,
-                         const struct http_tls *tls, bool away);
 
 /** Wait until the watch of the connection lets requests go. err: MIR_E_CANCELLED. */
 bool http_hold(const struct http_conn *conn, struct mir_error *err);

@@ -215,8 +215,9 @@ static unsigned set_proxy(CURL *easy, const struct http_client *client, const ch
     return 0;
 }
 
-unsigned http_set_common(CURL *easy, const struct http_client *client, const char *url,
-                         const struct http_tls *tls, bool away)
+/* The settings that every handle has, whatever it is used for; nonzero: curl refused one. */
+static unsigned set_common(CURL *easy, const struct http_client *client, const char *url,
+                           const struct http_tls *tls, bool away)
 {
     unsigned bad = 0;
 
@@ -366,7 +367,7 @@ bool http_try_begin(struct http_try *t, struct http_conn *conn, CURL *easy,
         http_try_drop(t);
         return false;
     }
-    bad = http_set_common(easy, conn->client, trail->url, tls, trail->left_home);
+    bad = set_common(easy, conn->client, trail->url, tls, trail->left_home);
     bad |= set_buffers(t) | set_method(t) | set_range(t) | set_callbacks(t);
     if (bad) {
         http_try_drop(t);
