@@ -205,6 +205,13 @@ asan ubsan tsan: ## own build folder, then the unit and protocol tests
 check-sanitized: $(UNIT_TESTS) $(PROTOCOL_TESTS) $(FUZZ_REPLAYS)
 	$(Q)tests/lib/run-tests $(O) unit protocol fuzz
 
+.PHONY: valgrind
+# What meets the network and the files of other tools.
+VALGRIND_TESTS ?= unit/registry_* unit/icsp_lookup protocol/http_* protocol/registry_* protocol/access_* \
+    fuzz/registry_* fuzz/http_* integration/auth* integration/login integration/tokens integration/doors
+valgrind: all $(UNIT_TESTS) $(PROTOCOL_TESTS) $(FUZZ_REPLAYS) $(TEST_TOOLS) ## what meets the network, under valgrind
+	$(Q)set -f; VALGRIND=1 tests/lib/run-tests $(O) $(VALGRIND_TESTS)
+
 .PHONY: fuzz
 FUZZ_SECONDS ?= 60
 fuzz: ## explore with clang's libFuzzer, FUZZ_SECONDS for each target
