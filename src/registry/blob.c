@@ -36,7 +36,8 @@ static bool fetch_foreign(struct reg_session *session, const char *url,
         .method = HTTP_GET, .sink = sink, .offset = *reached, .has_size = true, .size = blob->size};
     bool ok;
 
-    if (!http_url_resolve(url, url, &clean, err) || !reg_url_tls(session, clean, &request, err))
+    if (!http_url_resolve(url, url, &clean, err) ||
+        !reg_url_tls(session, clean, false, &request, err))
         return false;
     request.url = clean;
     ok = http_send(session->conn, &request, &response, err);

@@ -170,7 +170,7 @@ bool reg_call_prepare(struct reg_session *session, const struct reg_call *call,
     const char *scheme = NULL;
 
     *out = (struct reg_prepared){0};
-    if (!reg_host_get(session->client, call->repo->host, &out->host, err))
+    if (!reg_host_get(session->client, call->repo->host, call->repo->insecure, &out->host, err))
         return false;
     if (!reg_host_scheme(session, out->host, &scheme, err))
         return reg_tls_hint(out->host, err);

@@ -119,7 +119,8 @@ static bool read_dir(const char *dir, struct cert_set *set, struct mir_error *er
 }
 
 bool reg_certs_load(const struct reg_client *client, const char *host, bool verify,
-                    struct http_tls **tls, struct http_tls **away, struct mir_error *err)
+                    bool verify_away, struct http_tls **tls, struct http_tls **away,
+                    struct mir_error *err)
 {
     auto_free char *dir =
         client->options.cert_dir ? mir_strdup(client->options.cert_dir) : find_dir(host);
@@ -137,8 +138,7 @@ bool reg_certs_load(const struct reg_client *client, const char *host, bool veri
         return false;
     options.cert_file = NULL;
     options.key_file = NULL;
-    /* What is loopback's habit, or a host's own, does not hold for where it redirects to. */
-    options.verify = client->options.tls != REG_TLS_OFF;
+    options.verify = verify_away;
     if (!http_tls_new(&options, away, err)) {
         http_tls_free(home);
         return false;

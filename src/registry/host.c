@@ -17,20 +17,23 @@ static const char *endpoint_of(const char *name)
     return name;
 }
 
-static bool host_new(struct reg_client *client, const char *name, struct reg_host **out,
-                     struct mir_error *err)
+static bool host_new(struct reg_client *client, const char *name, bool insecure,
+                     struct reg_host **out, struct mir_error *err)
 {
     struct reg_host *host;
     struct http_tls *tls = NULL;
     struct http_tls *away = NULL;
     enum reg_tls mode = client->options.tls;
-    bool relaxed = mode == REG_TLS_OFF ||
-                   (mode == REG_TLS_DEFAULT && http_host_is_loopback(mir_span_of(name)));
+    bool careless = mode == REG_TLS_OFF || insecure;
+    /* What is loopback's habit does not hold for where it redirects to. */
+    bool relaxed =
+        careless || (mode == REG_TLS_DEFAULT && http_host_is_loopback(mir_span_of(name)));
 
-    if (!reg_certs_load(client, name, !relaxed, &tls, &away, err))
+    if (!reg_certs_load(client, name, !relaxed, !careless, &tls, &away, err))
         return false;
     host = mir_alloc(sizeof(*host));
     host->name = mir_strdup(name);
+    host->insecure = insecure;
     host->endpoint = mir_strdup(endpoint_of(name));
     host->tls = tls;
     host->away_tls = away;
@@ -57,31 +60,33 @@ void reg_host_free(struct reg_host *host)
     free(host);
 }
 
-static struct reg_host *find_locked(struct reg_client *client, const char *name)
+static struct reg_host *find_locked(struct reg_client *client, const char *name, bool insecure)
 {
     for (struct reg_host *host = client->hosts; host; host = host->next) {
-        if (strcmp(host->name, name) == 0)
+        if (host->insecure == insecure && strcmp(host->name, name) == 0)
             return host;
     }
     return NULL;
 }
 
-bool reg_host_get(struct reg_client *client, const char *name, struct reg_host **out,
+bool reg_host_get(struct reg_client *client, const char *name, bool insecure, struct reg_host **out,
                   struct mir_error *err)
 {
     struct reg_host *made = NULL;
     struct reg_host *host;
 
+    /* What the user says on the command line is the last word. */
+    insecure = insecure && client->options.tls == REG_TLS_DEFAULT;
     (void)pthread_mutex_lock(&client->lock);
-    host = find_locked(client, name);
+    host = find_locked(client, name, insecure);
     (void)pthread_mutex_unlock(&client->lock);
     if (!host) {
-        if (!host_new(client, name, &made, err)) {
+        if (!host_new(client, name, insecure, &made, err)) {
             (void)mir_context(err, "TLS settings for %s", name);
             return false;
         }
         (void)pthread_mutex_lock(&client->lock);
-        host = find_locked(client, name);
+        host = find_locked(client, name, insecure);
         if (!host) {
             host = mir_steal(&made);
             host->next = client->hosts;
@@ -94,8 +99,8 @@ bool reg_host_get(struct reg_client *client, const char *name, struct reg_host *
     return true;
 }
 
-bool reg_url_tls(struct reg_session *session, const char *url, struct http_request *request,
-                 struct mir_error *err)
+bool reg_url_tls(struct reg_session *session, const char *url, bool insecure,
+                 struct http_request *request, struct mir_error *err)
 {
     auto_free char *name = http_url_host(url);
     auto_free char *shown = http_url_redact(url);
@@ -103,7 +108,7 @@ bool reg_url_tls(struct reg_session *session, const char *url, struct http_reque
 
     if (!name || !img_is_host(mir_span_of(name)))
         return mir_fail(err, MIR_E_PROTOCOL, "%s names no host", shown);
-    if (!reg_host_get(session->client, name, &host, err))
+    if (!reg_host_get(session->client, name, insecure, &host, err))
         return false;
     request->tls = host->tls;
     request->away_tls = host->away_tls;
@@ -112,12 +117,13 @@ bool reg_url_tls(struct reg_session *session, const char *url, struct http_reque
 
 bool reg_client_is_relaxed(struct reg_client *client, const char *name)
 {
-    const struct reg_host *host;
+    bool relaxed = false;
 
     (void)pthread_mutex_lock(&client->lock);
-    host = find_locked(client, name);
+    for (const struct reg_host *host = client->hosts; host; host = host->next)
+        relaxed = relaxed || (host->may_be_plain && strcmp(host->name, name) == 0);
     (void)pthread_mutex_unlock(&client->lock);
-    return host && host->may_be_plain;
+    return relaxed;
 }
 
 /* ---- https or http ------------------------------------------------------------------------- */

@@ -56,8 +56,8 @@ void reg_client_free(struct reg_client *client);
 /** Requests sent so far, redirects, tokens and retries included. */
 uint64_t reg_client_requests(const struct reg_client *client);
 
-/** Was this host spoken to without verifying who it is: plain http, or any certificate taken? False
- * for a host that was never asked. */
+/** Was this host spoken to without verifying who it is, for any of its repositories: plain http, or
+ * any certificate taken? False for a host that was never asked. */
 bool reg_client_is_relaxed(struct reg_client *client, const char *host);
 
 struct reg_session *reg_session_new(struct reg_client *client);
@@ -70,6 +70,10 @@ void reg_session_watch(struct reg_session *session, const struct mir_watch *watc
 struct reg_repo {
     const char *host;
     const char *name;
+    /* The machine's registries.conf says so of this place: https unverified, then http, for the
+     * host and for what it leads to. Counts with REG_TLS_DEFAULT only. One host may have places of
+     * both kinds. */
+    bool insecure;
 };
 
 struct reg_manifest {

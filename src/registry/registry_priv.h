@@ -81,7 +81,7 @@ MIR_MUST_CHECK bool reg_challenge_parse(struct mir_span header, struct reg_chall
 /** TLS settings for a host: cert_dir as it is, or the first certs.d folder of the host that exists;
  * without one the system's trust. away gets the same trust without the client certificate. */
 MIR_MUST_CHECK bool reg_certs_load(const struct reg_client *client, const char *host, bool verify,
-                                   struct http_tls **tls, struct http_tls **away,
+                                   bool verify_away, struct http_tls **tls, struct http_tls **away,
                                    struct mir_error *err);
 
 /* ---- hosts (host.c) ------------------------------------------------------------------------ */
@@ -100,10 +100,11 @@ enum reg_login {
     REG_LOGIN_BEARER,
 };
 
-/* name, endpoint and TLS settings never change; the rest is under the lock. Lives as long as the
- * client. */
+/* Known by name and insecure. These, endpoint and TLS settings never change; the rest is under the
+ * lock. Lives as long as the client. */
 struct reg_host {
     char *name;     /* as references have it: "docker.io" */
+    bool insecure;  /* as reg_repo has it; false where the options decide alone */
     char *endpoint; /* who is asked: "registry-1.docker.io" */
     struct http_tls *tls;
     struct http_tls *away_tls;
@@ -119,11 +120,12 @@ struct reg_host {
 };
 
 /** The entry of a host, made when it is asked for first. */
-MIR_MUST_CHECK bool reg_host_get(struct reg_client *client, const char *name, struct reg_host **out,
-                                 struct mir_error *err);
+MIR_MUST_CHECK bool reg_host_get(struct reg_client *client, const char *name, bool insecure,
+                                 struct reg_host **out, struct mir_error *err);
 void reg_host_free(struct reg_host *host);
-/** The TLS settings for a URL that somebody else named: a realm, a foreign layer. */
-MIR_MUST_CHECK bool reg_url_tls(struct reg_session *session, const char *url,
+/** The TLS settings for a URL that somebody else named: a realm, a foreign layer. insecure: that of
+ * the host which named it. */
+MIR_MUST_CHECK bool reg_url_tls(struct reg_session *session, const char *url, bool insecure,
                                 struct http_request *request, struct mir_error *err);
 /** "https" or "http", found out once. Where that fails, retries included, it has failed for all. */
 MIR_MUST_CHECK bool reg_host_scheme(struct reg_session *session, struct reg_host *host,

@@ -104,7 +104,7 @@ static bool next_foreign(struct ends *ends)
         ends->get.request =
             (struct http_request){.method = HTTP_GET, .has_size = true, .size = blob->size};
         if (!http_url_resolve(url, url, &ends->foreign, &ignored) ||
-            !reg_url_tls(ends->from, ends->foreign, &ends->get.request, &ignored))
+            !reg_url_tls(ends->from, ends->foreign, false, &ends->get.request, &ignored))
             continue;
         ends->get.request.url = ends->foreign;
         return true;

@@ -268,7 +268,7 @@ static bool fetch(struct reg_session *session, const struct reg_token_ask *ask, 
 
     if (!reg_host_scheme(session, ask->host, &scheme, err) ||
         !check_realm(ask, strcmp(scheme, "https") == 0, err) ||
-        !reg_url_tls(session, ask->realm, &request, err))
+        !reg_url_tls(session, ask->realm, ask->host->insecure, &request, err))
         return false;
     if (ask->creds->identity_token)
         ok = send_post(session, ask, &request, &response, err);
