@@ -27,6 +27,9 @@ enum server_fault {
     SERVER_FAULT_HANG_UP,  /* resets after fault_at bytes of the request's body */
     SERVER_FAULT_EARLY,    /* answers before the request's body, then reads on to its end */
     SERVER_FAULT_LINGER,   /* no Content-Length, the whole body, and then it does not close */
+    SERVER_FAULT_DRIP,     /* the body byte by byte, one every fault_at milliseconds */
+    SERVER_FAULT_DRIP_ALL, /* the same from the status line on */
+    SERVER_FAULT_RAW,      /* the body is the whole answer, status line and all; then it closes */
 };
 
 /* The first row that fits a request and is not used up answers it. "{host}" in headers and body

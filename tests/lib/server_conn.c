@@ -134,6 +134,19 @@ static void add_length(struct mir_buf *head, const struct answer *answer)
                                                            : (uint64_t)answer->body.len);
 }
 
+/* Whole, or in drops. */
+static bool send_bytes(struct server_conn *conn, struct mir_span bytes, bool drip, uint64_t ms)
+{
+    if (!drip)
+        return server_write(conn, bytes.ptr, bytes.len);
+    for (size_t i = 0; i < bytes.len; i++) {
+        if (!server_write(conn, bytes.ptr + i, 1))
+            return false;
+        (void)usleep((useconds_t)ms * 1000);
+    }
+    return true;
+}
+
 static bool send_head(struct server_conn *conn, const struct answer *answer)
 {
     const struct server_reply *reply = answer->reply;
@@ -148,7 +161,8 @@ static bool send_head(struct server_conn *conn, const struct answer *answer)
                        answer->first + answer->body.len - 1, answer->first + answer->body.len);
     mir_buf_text(&head, lines);
     mir_buf_text(&head, "\r\n");
-    return server_write(conn, head.ptr, head.len);
+    return send_bytes(conn, mir_buf_span(&head), reply->fault == SERVER_FAULT_DRIP_ALL,
+                      reply->fault_at);
 }
 
 static void send_endless(struct server_conn *conn, const struct answer *answer)
@@ -181,6 +195,9 @@ static struct mir_span part_before_fault(const struct answer *answer)
     case SERVER_FAULT_HANG_UP:
     case SERVER_FAULT_EARLY:
     case SERVER_FAULT_LINGER:
+    case SERVER_FAULT_DRIP:
+    case SERVER_FAULT_DRIP_ALL:
+    case SERVER_FAULT_RAW:
         break;
     }
     return answer->body;
@@ -189,19 +206,22 @@ static struct mir_span part_before_fault(const struct answer *answer)
 static void send_body(struct server_conn *conn, struct answer *answer)
 {
     struct mir_span part = part_before_fault(answer);
+    enum server_fault fault = answer->reply->fault;
 
-    answer->keep = answer->reply->fault == SERVER_FAULT_NONE;
-    if (answer->reply->fault == SERVER_FAULT_ENDLESS) {
+    answer->keep = fault == SERVER_FAULT_NONE;
+    if (fault == SERVER_FAULT_ENDLESS) {
         send_endless(conn, answer);
         return;
     }
-    answer->keep = server_write(conn, part.ptr, part.len) && answer->keep;
+    answer->keep =
+        send_bytes(conn, part, fault == SERVER_FAULT_DRIP || fault == SERVER_FAULT_DRIP_ALL,
+                   answer->reply->fault_at) &&
+        answer->keep;
     if (answer->reply->cancel)
         atomic_store(&answer->reply->cancel->flag, 1);
-    if (answer->reply->fault == SERVER_FAULT_STALL || answer->reply->fault == SERVER_FAULT_LINGER ||
-        answer->reply->fault == SERVER_FAULT_EARLY)
+    if (fault == SERVER_FAULT_STALL || fault == SERVER_FAULT_LINGER || fault == SERVER_FAULT_EARLY)
         server_await_close(conn);
-    if (answer->reply->fault == SERVER_FAULT_RESET)
+    if (fault == SERVER_FAULT_RESET)
         server_reset(conn);
 }
 
@@ -219,6 +239,10 @@ static bool answer_request(struct server_conn *conn, const struct server_request
     if (reply->ranges && wants_range(request, answer.body.len, &answer.first)) {
         answer.partial = true;
         answer.body = mir_span_from(answer.body, answer.first);
+    }
+    if (reply->fault == SERVER_FAULT_RAW) {
+        (void)server_write(conn, answer.body.ptr, answer.body.len);
+        return false;
     }
     if (!send_head(conn, &answer))
         return false;
