@@ -1,5 +1,5 @@
 /*
- * An assertion that shows the error behind it.
+ * Assertions that show what is behind them.
  */
 #ifndef TESTS_LIB_MUST_H
 #define TESTS_LIB_MUST_H
@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -22,5 +23,15 @@ static inline void must_at(const char *file, int line, bool done, const struct m
 }
 /** It has to succeed; else the test fails here and prints what err says. */
 #define must(done, err) must_at(__FILE__, __LINE__, done, err)
+
+static inline void must_have_at(const char *file, int line, const char *text, const char *part)
+{
+    if (strstr(text, part))
+        return;
+    print_error("\"%s\" does not contain \"%s\"\n", text, part);
+    _fail(file, line);
+}
+/** part has to stand in text; else the test fails here and prints both. */
+#define must_have(text, part) must_have_at(__FILE__, __LINE__, text, part)
 
 #endif
