@@ -9,6 +9,21 @@
 
 #include "base/mem.h"
 
+int http_bench_set_up(void **state)
+{
+    struct mir_error err = MIR_ERROR_INIT;
+
+    (void)state;
+    return http_global_init(&err) ? 0 : -1;
+}
+
+int http_bench_tear_down(void **state)
+{
+    (void)state;
+    http_global_cleanup();
+    return 0;
+}
+
 void http_bench_start_with(struct http_bench *b, struct http_options options)
 {
     *b = (struct http_bench){.cancel = {0}};

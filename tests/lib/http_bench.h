@@ -25,6 +25,10 @@ struct http_bench {
     bool sink_fails;
 };
 
+/** For cmocka groups: libcurl's global state. */
+int http_bench_set_up(void **state);
+int http_bench_tear_down(void **state);
+
 /** clock and cancel of the options are the bench's. */
 void http_bench_start_with(struct http_bench *bench, struct http_options options);
 void http_bench_start(struct http_bench *bench, unsigned retry_times);

@@ -4,6 +4,7 @@
 #include "lib/reg_bench.h"
 
 #include "base/mem.h"
+#include "lib/http_bench.h"
 #include "lib/scratch.h"
 
 static void keep_line(void *ctx, enum mir_level level, const char *line)
@@ -93,4 +94,23 @@ bool reg_bench_said(struct reg_bench *bench, const char *text)
 {
     return strstr(bench->err.text, text) || strstr(bench->err.hint, text) ||
            strstr(bench->log.ptr, text);
+}
+
+struct img_descriptor reg_bench_blob_of(const char *content)
+{
+    struct img_descriptor blob = {.size = strlen(content)};
+
+    img_digest_of(MIR_HASH_SHA256, mir_span_of(content), &blob.digest);
+    return blob;
+}
+
+int reg_bench_set_up(void **state)
+{
+    reg_bench_empty_home("/nonexistent");
+    return http_bench_set_up(state);
+}
+
+int reg_bench_tear_down(void **state)
+{
+    return http_bench_tear_down(state);
 }

@@ -32,6 +32,10 @@ struct reg_bench {
     unsigned reads; /* calls of blob_source */
 };
 
+/** For cmocka groups: libcurl's global state, and nobody's credentials. */
+int reg_bench_set_up(void **state);
+int reg_bench_tear_down(void **state);
+
 /** options may be NULL; clock, cancel and sink are the bench's. Ends the program when there is no
  * client to be had. */
 void reg_bench_start(struct reg_bench *bench, const struct server *server,
@@ -44,5 +48,8 @@ void reg_bench_empty_home(const char *dir);
 
 /** Is the text in any error, hint or log line? */
 bool reg_bench_said(struct reg_bench *bench, const char *text);
+
+/** The descriptor of a blob with this content. */
+struct img_descriptor reg_bench_blob_of(const char *content);
 
 #endif

@@ -174,21 +174,6 @@ static void send_turns_a_post_only_by_307_and_308(void **state)
     }
 }
 
-static int set_up(void **state)
-{
-    struct mir_error err = MIR_ERROR_INIT;
-
-    (void)state;
-    return http_global_init(&err) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    http_global_cleanup();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,5 +185,6 @@ int main(void)
         cmocka_unit_test(send_turns_a_post_only_by_307_and_308),
     };
 
-    return cmocka_run_group_tests_name("http/redirect", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("http/redirect", tests, http_bench_set_up,
+                                       http_bench_tear_down);
 }

@@ -355,21 +355,6 @@ static void send_refuses_a_part_that_was_not_asked_for(void **state)
     assert_int_equal(b.got.len, 0);
 }
 
-static int set_up(void **state)
-{
-    struct mir_error err = MIR_ERROR_INIT;
-
-    (void)state;
-    return http_global_init(&err) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    http_global_cleanup();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,5 +373,6 @@ int main(void)
         cmocka_unit_test(send_refuses_a_part_that_was_not_asked_for),
     };
 
-    return cmocka_run_group_tests_name("http/retry", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("http/retry", tests, http_bench_set_up,
+                                       http_bench_tear_down);
 }

@@ -401,21 +401,6 @@ static void proxies_that_refuse_are_named(void **state)
     }
 }
 
-static int set_up(void **state)
-{
-    struct mir_error err = MIR_ERROR_INIT;
-
-    (void)state;
-    return http_global_init(&err) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    http_global_cleanup();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,5 +423,5 @@ int main(void)
         cmocka_unit_test(proxies_that_refuse_are_named),
     };
 
-    return cmocka_run_group_tests_name("http/send", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("http/send", tests, http_bench_set_up, http_bench_tear_down);
 }
