@@ -48,6 +48,7 @@ struct cli {
     int next;                        /* private to cli_read() */
     const char *letters_left;        /* private too */
     bool only_positional;            /* after "--" */
+    const char *stdin_reader;        /* private to secret.c: what reads standard input, or NULL */
     struct mir_sink sink;            /* emits to stderr, at the level of --verbose and --quiet */
     const struct mir_cancel *cancel; /* set by SIGINT, SIGTERM and SIGHUP */
     pthread_mutex_t lock;            /* one line at a time on stderr */

@@ -11,6 +11,7 @@
 #include "cli/emit.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/secret.h"
 #include "copy/copy.h"
 #include "copy/list.h"
 
@@ -96,6 +97,7 @@ static void arguments_release(struct arguments *args)
     free(args->sources);
     free(args->lists);
     free(args->platforms);
+    cli_access_release(&args->access);
 }
 
 static void add_text(const char ***list, size_t *count, size_t *capacity, const char *text)
@@ -135,7 +137,6 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
     struct arguments *args = into;
     bool on;
 
-    (void)cli;
     switch (id) {
     case CLI_POSITIONAL:
         add_text(&args->sources, &args->source_count, &args->source_capacity, value);
@@ -186,7 +187,7 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
     case OPT_QUIET:
         return cli_bool("quiet", value, &args->quiet, err);
     default:
-        return cli_access_take(&args->access, id, value, err);
+        return cli_access_take(cli, &args->access, id, value, err);
     }
 }
 
@@ -224,45 +225,46 @@ static bool needs_destination(const struct arguments *args)
     return args->list_count == 0 || args->source_count > 0;
 }
 
-static bool is_stdin(const char *source)
+/* The last positional argument, or NULL. */
+static const char *destination_of(const struct arguments *args)
 {
-    struct mir_error ignored = MIR_ERROR_INIT; /* copy_add() judges it */
-    auto_place place = {0};
-
-    return copy_place_parse(mir_span_of(source), true, &place, &ignored) &&
-           place.kind == COPY_PLACE_LAYOUT && place.form == BUNDLE_FORM_PIPE;
+    return needs_destination(args) && args->source_count > 0 ? args->sources[args->source_count - 1]
+                                                             : NULL;
 }
 
-/* Standard input brings a list or a bundle. */
-static bool check_stdin(struct cli *cli, const struct arguments *args, size_t sources,
-                        struct mir_error *err)
+static size_t count_sources(const struct arguments *args)
 {
-    bool has_list = false, has_bundle = false;
+    return destination_of(args) ? args->source_count - 1 : 0;
+}
 
+/* Standard input brings a list, a bundle or a password. */
+static bool claim_stdin(struct cli *cli, const struct arguments *args, struct mir_error *err)
+{
     for (size_t i = 0; i < args->list_count; i++)
-        has_list |= strcmp(args->lists[i], "-") == 0;
-    for (size_t i = 0; i < sources; i++)
-        has_bundle |= is_stdin(args->sources[i]);
-    return !has_list || !has_bundle ||
-           cli_usage(cli, err,
-                     "standard input cannot be a list (--file -) and a bundle (bundle:-)");
+        if (strcmp(args->lists[i], "-") == 0 && !cli_claim_stdin(cli, "--file -", err))
+            return false;
+    for (size_t i = 0; i < count_sources(args); i++)
+        if (!cli_claim_source(cli, args->sources[i], err))
+            return false;
+    return true;
 }
 
-static bool open_copy(struct cli *cli, struct arguments *args, struct copy **out,
-                      struct mir_error *err)
+static bool check_places(struct cli *cli, const struct arguments *args, struct mir_error *err)
 {
-    const char *destination = needs_destination(args) && args->source_count > 0
-                                  ? args->sources[args->source_count - 1]
-                                  : NULL;
-    size_t sources = destination ? args->source_count - 1 : 0;
+    const char *destination = destination_of(args);
 
     if (!destination && args->list_count == 0)
         return cli_usage(cli, err, "name a source and a destination");
-    if (sources == 0 && args->list_count == 0)
+    if (count_sources(args) == 0 && args->list_count == 0)
         return cli_usage(cli, err, "name a destination after the source %s", destination);
-    if (!check_stdin(cli, args, sources, err) || !copy_new(&args->copy, destination, out, err))
+    return claim_stdin(cli, args, err);
+}
+
+static bool open_copy(const struct arguments *args, struct copy **out, struct mir_error *err)
+{
+    if (!copy_new(&args->copy, destination_of(args), out, err))
         return false;
-    for (size_t i = 0; i < sources; i++)
+    for (size_t i = 0; i < count_sources(args); i++)
         if (!copy_add(*out, args->sources[i], NULL, false, err))
             return false;
     for (size_t i = 0; i < args->list_count; i++)
@@ -470,9 +472,10 @@ static bool run(struct cli *cli, struct mir_error *err)
     }
     args.copy.dry_run = args.dry_run;
     if (!check_emit(&args, err) || !source_date_epoch(&args.copy.epoch, err) ||
-        !cli_access_sides(&args.access, &args.copy.source, &args.copy.destination, err))
+        !check_places(cli, &args, err) ||
+        !cli_access_sides(cli, &args.access, &args.copy.source, &args.copy.destination, err))
         return false;
-    ok = open_copy(cli, &args, &copy, err) && plan_and_run(cli, &args, copy, err);
+    ok = open_copy(&args, &copy, err) && plan_and_run(cli, &args, copy, err);
     copy_free(copy);
     return ok;
 }

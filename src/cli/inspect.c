@@ -126,6 +126,7 @@ struct arguments {
 static void arguments_release(struct arguments *args)
 {
     free(args->sources);
+    cli_access_release(&args->access);
 }
 
 static bool take_argument(struct cli *cli, int id, const char *value, void *into,
@@ -133,11 +134,10 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
 {
     struct arguments *args = into;
 
-    (void)cli;
     if (id == OPT_JSON)
         return cli_bool("json", value, &args->json, err);
     if (id != CLI_POSITIONAL)
-        return cli_access_take(&args->access, id, value, err);
+        return cli_access_take(cli, &args->access, id, value, err);
     mir_grow(&args->sources, args->count, &args->capacity, sizeof(*args->sources));
     args->sources[args->count++] = value;
     return true;
@@ -149,6 +149,9 @@ static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, st
         return err->code == MIR_OK;
     if (args->count == 0)
         return cli_usage(cli, err, "name an image or a bundle");
+    for (size_t i = 0; i < args->count; i++)
+        if (!cli_claim_source(cli, args->sources[i], err))
+            return false;
     return true;
 }
 
@@ -197,7 +200,7 @@ static bool run(struct cli *cli, struct mir_error *err)
     cli_access_init(&args.access);
     if (!read_arguments(cli, &args, &go, err) || !go)
         return err->code == MIR_OK;
-    if (!cli_access_sides(&args.access, &look.source, NULL, err) ||
+    if (!cli_access_sides(cli, &args.access, &look.source, NULL, err) ||
         !copy_new(&look, NULL, &copy, err))
         return false;
     ok = inspect(cli, &args, copy, err);

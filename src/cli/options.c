@@ -7,7 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
 #include "base/num.h"
+#include "cli/secret.h"
+#include "copy/place.h"
 
 #define RETRY_TIMES_DEFAULT 3
 #define RETRY_TIMES_MAX     100
@@ -20,6 +23,26 @@ void cli_access_init(struct cli_access *access)
     *access = (struct cli_access){.retry_times = RETRY_TIMES_DEFAULT};
     access->source.user_agent = user_agent;
     access->destination.user_agent = user_agent;
+}
+
+void cli_access_release(struct cli_access *access)
+{
+    mir_free_secret(access->source_creds.text);
+    mir_free_secret(access->destination_creds.text);
+    access->source_creds = access->destination_creds = (struct cli_creds){0};
+}
+
+/* The last of several counts. */
+static bool take_creds(struct cli *cli, struct cli_creds *creds, const char *option,
+                       const char *value)
+{
+    const char *colon = strchr(value, ':');
+
+    mir_free_secret(creds->text);
+    *creds = (struct cli_creds){.option = option, .text = mir_strdup(value)};
+    if (colon)
+        cli_hide_argument(cli, colon + 1);
+    return true;
 }
 
 static bool take_tls(const char *name, const char *value, struct reg_options *side,
@@ -97,7 +120,8 @@ static bool take_stall(struct cli_access *access, const char *value, struct mir_
     return true;
 }
 
-bool cli_access_take(struct cli_access *access, int id, const char *value, struct mir_error *err)
+bool cli_access_take(struct cli *cli, struct cli_access *access, int id, const char *value,
+                     struct mir_error *err)
 {
     switch ((enum cli_access_option)id) {
     case CLI_OPT_AUTHFILE:
@@ -110,12 +134,11 @@ bool cli_access_take(struct cli_access *access, int id, const char *value, struc
         access->destination.authfile = value;
         return true;
     case CLI_OPT_CREDS:
+        return take_creds(cli, &access->source_creds, "--creds", value);
     case CLI_OPT_SRC_CREDS:
-        access->source.creds = value;
-        return true;
+        return take_creds(cli, &access->source_creds, "--src-creds", value);
     case CLI_OPT_DEST_CREDS:
-        access->destination.creds = value;
-        return true;
+        return take_creds(cli, &access->destination_creds, "--dest-creds", value);
     case CLI_OPT_NO_CREDS:
     case CLI_OPT_SRC_NO_CREDS:
         return cli_bool("no-creds", value, &access->source.no_creds, err);
@@ -145,9 +168,17 @@ bool cli_access_take(struct cli_access *access, int id, const char *value, struc
     return true;
 }
 
-static bool finish_side(const struct cli_access *access, const char *name,
-                        const struct reg_options *side, struct reg_options *out,
-                        struct mir_error *err)
+/* Before anything is read: two that want standard input are told so at once. */
+static bool claim_creds(struct cli *cli, const struct cli_creds *creds, struct mir_error *err)
+{
+    if (!creds->option || strchr(creds->text, ':') || cli_has_terminal())
+        return true;
+    return cli_claim_stdin(cli, creds->option, err);
+}
+
+static bool finish_side(struct cli *cli, const struct cli_access *access, const char *name,
+                        const struct reg_options *side, struct cli_creds *creds,
+                        struct reg_options *out, struct mir_error *err)
 {
     *out = *side;
     out->retry_times = access->retry_times;
@@ -155,16 +186,34 @@ static bool finish_side(const struct cli_access *access, const char *name,
     out->limit_rate = access->limit_rate;
     if (!out->authfile)
         out->authfile = access->authfile;
-    if (out->creds && out->no_creds)
+    if (creds->option && out->no_creds)
         return mir_fail(err, MIR_E_USAGE, "credentials for the %s are given and refused", name);
+    if (creds->option && !cli_complete_creds(cli, creds->option, &creds->text, err))
+        return false;
+    out->creds = creds->text;
     return true;
 }
 
-bool cli_access_sides(const struct cli_access *access, struct reg_options *source,
+bool cli_access_sides(struct cli *cli, struct cli_access *access, struct reg_options *source,
                       struct reg_options *destination, struct mir_error *err)
 {
-    if (source && !finish_side(access, "source", &access->source, source, err))
+    if (!claim_creds(cli, &access->source_creds, err) ||
+        !claim_creds(cli, &access->destination_creds, err))
         return false;
-    return !destination ||
-           finish_side(access, "destination", &access->destination, destination, err);
+    if (source &&
+        !finish_side(cli, access, "source", &access->source, &access->source_creds, source, err))
+        return false;
+    return !destination || finish_side(cli, access, "destination", &access->destination,
+                                       &access->destination_creds, destination, err);
+}
+
+bool cli_claim_source(struct cli *cli, const char *source, struct mir_error *err)
+{
+    struct mir_error ignored = MIR_ERROR_INIT; /* copy_add() judges it */
+    auto_place place = {0};
+
+    if (!copy_place_parse(mir_span_of(source), true, &place, &ignored) ||
+        place.kind != COPY_PLACE_LAYOUT || place.form != BUNDLE_FORM_PIPE)
+        return true;
+    return cli_claim_stdin(cli, "bundle:-", err);
 }

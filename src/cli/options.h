@@ -37,9 +37,11 @@ enum cli_access_option {
      CLI_OPT_AUTHFILE},                                                                            \
         {"src-authfile", 0, "FILE", "credentials for the sources", CLI_OPT_SRC_AUTHFILE},          \
         {"dest-authfile", 0, "FILE", "credentials for the destination", CLI_OPT_DEST_AUTHFILE},    \
-        {"src-creds", 0, "USER[:PASS]", "log in to the sources with these", CLI_OPT_SRC_CREDS},    \
-        {"dest-creds", 0, "USER[:PASS]", "log in to the destination with these",                   \
-         CLI_OPT_DEST_CREDS},                                                                      \
+        {"src-creds", 0, "USER[:PASS]",                                                            \
+         "log in to the sources with these; without PASS, or \"-\" alone: from the "               \
+         "terminal or standard input",                                                             \
+         CLI_OPT_SRC_CREDS},                                                                       \
+        {"dest-creds", 0, "USER[:PASS]", "the same for the destination", CLI_OPT_DEST_CREDS},      \
         {"src-no-creds", 0, NULL, "ask the sources as nobody", CLI_OPT_SRC_NO_CREDS},              \
         {"dest-no-creds", 0, NULL, "ask the destination as nobody", CLI_OPT_DEST_NO_CREDS},        \
         {"src-tls-verify", 0, "BOOL", "verify the sources' certificates (see above)",              \
@@ -69,7 +71,10 @@ enum cli_access_option {
      "credentials (default: $REGISTRY_AUTH_FILE, then the files podman "                           \
      "and docker keep)",                                                                           \
      CLI_OPT_AUTHFILE},                                                                            \
-        {"creds", 0, "USER[:PASS]", "log in with these", CLI_OPT_CREDS},                           \
+        {"creds", 0, "USER[:PASS]",                                                                \
+         "log in with these; without PASS, or \"-\" alone: from the terminal or "                  \
+         "standard input",                                                                         \
+         CLI_OPT_CREDS},                                                                           \
         {"no-creds", 0, NULL, "ask as nobody", CLI_OPT_NO_CREDS},                                  \
         {"tls-verify", 0, "BOOL", "verify certificates (default: true, except on loopback)",       \
          CLI_OPT_TLS_VERIFY},                                                                      \
@@ -83,20 +88,36 @@ enum cli_access_option {
             CLI_OPT_STALL_TIMEOUT                                                                  \
     }
 
+/* What an option says of credentials. */
+struct cli_creds {
+    const char *option; /* "--src-creds"; NULL: it was not given */
+    char *text;         /* secret, owned */
+};
+
 struct cli_access {
     const char *authfile;
     struct reg_options source, destination;
+    struct cli_creds source_creds, destination_creds;
     unsigned retry_times;
     int64_t stall_timeout_ms; /* 0: as src/http has it */
     uint64_t limit_rate;      /* bytes a second; 0: any */
 };
 
 void cli_access_init(struct cli_access *access);
-/** Take one of the options above; id is theirs (asserted). err: MIR_E_USAGE. */
-MIR_MUST_CHECK bool cli_access_take(struct cli_access *access, int id, const char *value,
-                                    struct mir_error *err);
-/** What the two sides come to; either may be NULL. Strings are borrowed from argv. */
-MIR_MUST_CHECK bool cli_access_sides(const struct cli_access *access, struct reg_options *source,
-                                     struct reg_options *destination, struct mir_error *err);
+void cli_access_release(struct cli_access *access);
+/** Take one of the options above; id is theirs (asserted). A password on the command line is made
+ * unreadable there. err: MIR_E_USAGE. */
+MIR_MUST_CHECK bool cli_access_take(struct cli *cli, struct cli_access *access, int id,
+                                    const char *value, struct mir_error *err);
+/** What the two sides come to; either may be NULL. Asks for passwords that are missing, so whatever
+ * else reads standard input has to have claimed it (cli_claim_stdin()). Strings are borrowed from
+ * argv and from access. */
+MIR_MUST_CHECK bool cli_access_sides(struct cli *cli, struct cli_access *access,
+                                     struct reg_options *source, struct reg_options *destination,
+                                     struct mir_error *err);
+
+/** Where a source is a bundle on standard input: claim that. Whether it is a source at all is for
+ * copy_add() to say. err: MIR_E_USAGE. */
+MIR_MUST_CHECK bool cli_claim_source(struct cli *cli, const char *source, struct mir_error *err);
 
 #endif
