@@ -110,6 +110,8 @@ const char *http_method_name(enum http_method method)
         return "POST";
     case HTTP_PUT:
         return "PUT";
+    case HTTP_DELETE:
+        return "DELETE";
     }
     return "?";
 }

@@ -118,6 +118,7 @@ enum http_method {
     HTTP_HEAD,
     HTTP_POST,
     HTTP_PUT,
+    HTTP_DELETE,
 };
 /** "GET", ...; static storage. */
 const char *http_method_name(enum http_method method);

@@ -305,6 +305,9 @@ static unsigned set_method(struct http_try *t)
         return (unsigned)curl_easy_setopt(t->easy, CURLOPT_NOBODY, 1L);
     if (request->method == HTTP_GET)
         return (unsigned)curl_easy_setopt(t->easy, CURLOPT_HTTPGET, 1L);
+    if (request->method == HTTP_DELETE)
+        return (unsigned)curl_easy_setopt(t->easy, CURLOPT_HTTPGET, 1L) |
+               (unsigned)curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, name);
     if (!request->source || request->source_len == 0)
         return (unsigned)curl_easy_setopt(t->easy, CURLOPT_POST, 1L) |
                (unsigned)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE, 0L) |
