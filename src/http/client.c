@@ -47,6 +47,7 @@ struct http_client *http_client_new(const struct http_options *options)
         options->connect_timeout_ms > 0 ? options->connect_timeout_ms : HTTP_CONNECT_MS;
     client->stall_timeout_ms =
         options->stall_timeout_ms > 0 ? options->stall_timeout_ms : HTTP_STALL_MS;
+    client->floor_rate = http_floor_rate(options->limit_rate);
     client->clock = options->clock ? options->clock : mir_clock_real();
     client->cancel = options->cancel;
     client->sink = options->sink;

@@ -14,6 +14,7 @@
 #define HTTP_INTAKE_BYTES   (512u << 10) /* what it receives at once of a large one */
 #define HTTP_SMALL_BYTES    (16u << 10)  /* where there is no such body */
 #define HTTP_POLL_MS        200          /* the longest time a cancel goes unseen */
+#define HTTP_BLINK_MS       400          /* what is more between two looks was spent elsewhere */
 #define HTTP_CONNECT_MS     (30 * 1000)
 #define HTTP_STALL_MS       (60 * 1000)
 #define HTTP_PROGRESS_BYTES (1u << 20) /* a try that brought this much was no failed one */
@@ -25,6 +26,7 @@ struct http_client {
     unsigned retry_times;
     int64_t connect_timeout_ms;
     int64_t stall_timeout_ms;
+    uint64_t floor_rate; /* bytes a second; a try that is slower ends */
     const struct mir_clock *clock;
     const struct mir_cancel *cancel;
     const struct mir_sink *sink;
@@ -67,6 +69,15 @@ struct http_gate {
     void *ctx;
 };
 
+/* What has moved in the window that the floor is measured in. Starts as zeros. */
+struct http_floor {
+    bool is_open;
+    bool sending;   /* the request's body was on its way */
+    uint64_t bytes; /* had moved when it opened */
+    int64_t watched_ms;
+    int64_t looked_ms; /* the last time anybody looked */
+};
+
 enum http_body_mode {
     HTTP_BODY_PENDING, /* the header is not complete */
     HTTP_BODY_SINK,
@@ -97,6 +108,7 @@ struct http_try {
     bool send_paused;
     uint64_t seen_bytes; /* for the stall watch */
     int64_t seen_ms;
+    struct http_floor floor;
     struct mir_error err;
     char curl_text[CURL_ERROR_SIZE];
 };
@@ -114,6 +126,12 @@ void http_try_drop(struct http_try *t);
 
 /** Wait until the watch of the connection lets requests go. err: MIR_E_CANCELLED. */
 bool http_hold(const struct http_conn *conn, struct mir_error *err);
+
+/* floor.c */
+/** The floor where a client has this limit; 0: none. */
+uint64_t http_floor_rate(uint64_t limit_rate);
+/** Does enough move? bytes: all that has, either way. If not, err says so: MIR_E_NETWORK. */
+bool http_floor_watch(struct http_try *t, uint64_t bytes, int64_t now, struct mir_error *err);
 
 /* backoff.c */
 /** What Retry-After says, capped; 0: nothing. */
@@ -149,6 +167,15 @@ enum http_step {
 enum http_step http_redirect(const struct http_request *request,
                              const struct http_response *response, struct http_trail *trail,
                              struct mir_error *err);
+/* Has a signed URL been asked for again, and where did the body stand then? Starts as zeros. */
+struct http_renewal {
+    bool done;
+    uint64_t reached;
+};
+/** Is the refusal that of another host a redirect led to? Signed URLs expire, and many are kept by
+ * caches for too long: asked for again at home, once for each position of the body. */
+bool http_renew(struct http_conn *conn, const struct http_request *request,
+                const struct http_response *response, struct http_renewal *renewal);
 void http_response_clear(struct http_response *response);
 /** An answer without its body: what retries and redirects leave behind is dropped. */
 void http_response_start(struct http_response *response, uint64_t offset);

@@ -404,6 +404,8 @@ bool http_try_watch(struct http_try *t, struct mir_error *err)
 
     if (mir_is_cancelled(t->client->cancel))
         return mir_fail(err, MIR_E_CANCELLED, "stopped by the user");
+    if (!http_floor_watch(t, bytes, now, err))
+        return false;
     if (bytes != t->seen_bytes || t->recv_paused || t->send_paused) {
         t->seen_bytes = bytes;
         t->seen_ms = now;
