@@ -89,7 +89,7 @@ struct http_options {
     const char *user_agent;
     unsigned retry_times;            /* further tries after the first; 0: none */
     int64_t connect_timeout_ms;      /* 30 s */
-    int64_t stall_timeout_ms;        /* no byte either way for so long: 60 s */
+    int64_t stall_timeout_ms;        /* no byte either way for so long, or next to none: 60 s */
     uint64_t limit_rate;             /* bytes of bodies a second, over all connections; 0: any */
     const struct mir_clock *clock;   /* the real one */
     const struct mir_cancel *cancel; /* none */
@@ -196,7 +196,9 @@ const char *http_response_header(const struct http_response *response, const cha
  * Redirects: GET and HEAD follow 301, 302, 303, 307, 308; the others 307 and 308. At most
  * HTTP_REDIRECTS_MAX, http and https only, never from https to http. Authorization and client
  * certificate go to the origin of request->url and nowhere else, also not back home after a
- * detour. A repeated request starts at request->url again, so expired signed URLs are renewed.
+ * detour. A repeated request starts at request->url again, so expired signed URLs are renewed;
+ * where another host that a redirect led to answers 400, 401, 403 or 410, a new one is asked for at
+ * once, one for each position of the body.
  *
  * response  HTTP_RESPONSE_INIT or released; the caller releases it in any case.
  * err       MIR_E_NETWORK, MIR_E_TLS, MIR_E_PROTOCOL, MIR_E_LIMIT (headers or body too long),
@@ -246,14 +248,15 @@ struct http_relay {
     struct http_conn *get_conn;     /* counts the GET's requests; settings of its client */
     void (*seen)(void *ctx, struct mir_span bytes);     /* each byte, once, in order */
     bool (*verified)(void *ctx, struct mir_error *err); /* after the last byte */
+    void (*restart)(void *ctx); /* the PUT was sent elsewhere: byte 0 comes next, again */
     void *ctx;
 };
 
 /**
  * GET a body and PUT it elsewhere at the same time, through a bounded ring in this thread. The
  * last byte is held back until verified() has said yes, so the far side never completes a wrong
- * body. A GET that breaks goes on with Range within the call; a PUT that fails ends it: the caller
- * starts over.
+ * body. A GET that breaks goes on with Range within the call, a PUT that is redirected begins again
+ * there; a PUT that fails ends it: the caller starts over.
  *
  * True: there is an answer. put->status other than 0: how the PUT ended; if that was a refusal, the
  * GET may have been given up. Else get->status is what the source refused with, and the PUT was

@@ -27,6 +27,7 @@ struct relay {
     struct http_trail get_trail;
     struct http_trail put_trail;
     struct http_backoff backoff;
+    struct http_renewal renewal;
     uint64_t get_from; /* where the running GET began */
     struct http_try get;
     struct http_try put;
@@ -190,6 +191,8 @@ static bool get_again(struct relay *r, bool answered, const struct mir_error *tr
             mir_error_clear(err);
         return r->over;
     }
+    /* The wait was ours: the destination was silent because it was not listened to. */
+    r->put.seen_ms = mir_clock_now(r->conn->client->clock);
     return get_from_home(r, err);
 }
 
@@ -205,6 +208,8 @@ static bool get_answered(struct relay *r, struct mir_error *err)
         return start_get(r, err);
     if (status >= 200 && status <= 299)
         return get_complete(r, err);
+    if (http_renew(r->job->get_conn, r->job->get, r->get_response, &r->renewal))
+        return get_from_home(r, err);
     if (http_status_may_pass(status)) {
         auto_free char *words = http_status_text(status);
 
@@ -235,12 +240,31 @@ static bool get_ended(struct relay *r, CURLcode code, struct mir_error *err)
     return false;
 }
 
+/* What the ring held is gone, so the source begins anew; the PUT follows when its first byte is
+ * there. */
+static bool start_over(struct relay *r, struct mir_error *err)
+{
+    drop_get(r);
+    r->start = r->len = 0;
+    r->verified = false;
+    http_response_start(r->get_response, 0);
+    r->job->restart(r->job->ctx);
+    return get_from_home(r, err);
+}
+
 static bool put_ended(struct relay *r, CURLcode code, struct mir_error *err)
 {
+    enum http_step step;
+
     (void)curl_multi_remove_handle(r->conn->multi, r->conn->easy);
     r->put_active = false;
     if (!http_try_end(&r->put, code, err))
         return fail_at(HTTP_PUT, r->job->put->url, err);
+    step = http_redirect(r->job->put, r->put_response, &r->put_trail, err);
+    if (step == HTTP_STEP_FAIL)
+        return fail_at(HTTP_PUT, r->job->put->url, err);
+    if (step == HTTP_STEP_FOLLOW)
+        return start_over(r, err);
     if (r->put_response->status <= 299 && r->put.sent < r->put_request.source_len) {
         (void)mir_fail(err, MIR_E_PROTOCOL, "the server calls a body complete that is not");
         return fail_at(HTTP_PUT, r->job->put->url, err);

@@ -170,6 +170,31 @@ enum http_step http_redirect(const struct http_request *request,
     return HTTP_STEP_FOLLOW;
 }
 
+static bool is_stale(const struct http_request *request, const struct http_response *response)
+{
+    bool refused = response->status == 400 || response->status == 401 || response->status == 403 ||
+                   response->status == 410;
+
+    return refused && !request->once &&
+           (request->method == HTTP_GET || request->method == HTTP_HEAD) &&
+           !http_url_same_origin(request->url, response->url);
+}
+
+bool http_renew(struct http_conn *conn, const struct http_request *request,
+                const struct http_response *response, struct http_renewal *renewal)
+{
+    auto_free char *shown = NULL;
+
+    if (!is_stale(request, response) || (renewal->done && renewal->reached == response->reached))
+        return false;
+    *renewal = (struct http_renewal){.done = true, .reached = response->reached};
+    shown = http_url_redact(response->url);
+    mir_log(conn->client->sink, MIR_LEVEL_DEBUG,
+            "%s %s: %d; its signature may have expired, asking for a new one",
+            http_method_name(request->method), shown, response->status);
+    return true;
+}
+
 /* A request and what it is redirected to, once. */
 static bool try_along(struct http_conn *conn, const struct http_request *request,
                       struct http_response *response, bool *fatal, struct mir_error *err)
@@ -238,6 +263,7 @@ bool http_send(struct http_conn *conn, const struct http_request *request,
                struct http_response *response, struct mir_error *err)
 {
     struct http_backoff backoff = {0};
+    struct http_renewal renewal = {0};
 
     http_response_start(response, request->offset);
     for (;;) {
@@ -249,7 +275,8 @@ bool http_send(struct http_conn *conn, const struct http_request *request,
 
         if (answered)
             trace(conn->client->sink, request, response);
-        if (turned_whole(conn, response, whole))
+        if (turned_whole(conn, response, whole) ||
+            (answered && http_renew(conn, request, response, &renewal)))
             continue;
         if (answered && !http_status_may_pass(response->status))
             return true;

@@ -37,8 +37,10 @@ static bool transit_verified(void *ctx, struct mir_error *err)
     return img_digest_check(&transit->blob->digest, &got, err);
 }
 
-static void transit_restart(struct transit *transit)
+static void transit_restart(void *ctx)
 {
+    struct transit *transit = ctx;
+
     mir_hash_reset(transit->hash);
     if (transit->moved && transit->seen > 0)
         transit->moved(transit->ctx, -transit->seen);
@@ -153,6 +155,7 @@ static enum turn relay_turn(struct ends *ends, struct http_response *put_respons
                                .get_conn = ends->from->conn,
                                .seen = transit_seen,
                                .verified = transit_verified,
+                               .restart = transit_restart,
                                .ctx = ends->transit};
 
     transit_restart(ends->transit);

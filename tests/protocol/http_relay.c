@@ -31,6 +31,7 @@ struct bench {
     struct mir_buf seen;
     bool refuse; /* verified() says no */
     unsigned verifications;
+    unsigned restarts;
 };
 
 static void bench_start_stalling(struct bench *b, unsigned retry_times, int64_t stall_ms)
@@ -69,6 +70,14 @@ static void note(void *ctx, struct mir_span bytes)
     mir_buf_add(&b->seen, bytes);
 }
 
+static void forget(void *ctx)
+{
+    struct bench *b = ctx;
+
+    b->restarts++;
+    mir_buf_clear(&b->seen);
+}
+
 static bool verify(void *ctx, struct mir_error *err)
 {
     struct bench *b = ctx;
@@ -94,10 +103,12 @@ static bool relay(struct bench *b, const struct server *from, const struct serve
                                    .get_conn = b->get_conn,
                                    .seen = note,
                                    .verified = verify,
+                                   .restart = forget,
                                    .ctx = b};
 
     mir_error_clear(&b->err);
     mir_buf_clear(&b->seen);
+    b->verifications = 0;
     return http_relay_run(b->put_conn, &job, &b->get, &b->put, &b->err);
 }
 
@@ -385,6 +396,83 @@ static void relay_ends_when_cancelled(void **state)
     assert_int_equal(b.clock.wait_count, 0);
 }
 
+static void relay_goes_on_where_the_source_drips(void **state)
+{
+    const struct server_reply replies[] = {
+        {.times = 1, .status = 200, .body = SMALL, .fault = SERVER_FAULT_DRIP, .fault_at = 30},
+        {.status = 200, .body = SMALL, .ranges = true}};
+    auto_server *from = server_start(replies, COUNT(replies));
+    auto_server *to = server_start(accepting, COUNT(accepting));
+    auto_bench b;
+
+    (void)state;
+    bench_start_stalling(&b, 9, 300);
+    if (!relay(&b, from, to, SMALL_LEN))
+        fail_msg("%s", b.err.text);
+    assert_arrived(&b, to, SMALL, SMALL_LEN);
+    assert_int_equal(server_count(from, NULL, NULL), 2);
+}
+
+static void relay_asks_for_a_new_signature(void **state)
+{
+    const struct server_reply there[] = {
+        {.path = "/signed1",
+         .times = 1,
+         .status = 200,
+         .body = SMALL,
+         .fault = SERVER_FAULT_CUT,
+         .fault_at = 7},
+        {.path = "/signed2", .status = 403, .body = "Request has expired"},
+        {.path = "/signed3", .status = 200, .body = SMALL, .ranges = true}};
+    auto_server *store = server_start(there, COUNT(there));
+    auto_free char *first = mir_format("Location: %s/signed1\r\n", server_url(store));
+    auto_free char *second = mir_format("Location: %s/signed2\r\n", server_url(store));
+    auto_free char *third = mir_format("Location: %s/signed3\r\n", server_url(store));
+    const struct server_reply home[] = {{.times = 1, .status = 307, .headers = first},
+                                        {.times = 1, .status = 307, .headers = second},
+                                        {.status = 307, .headers = third}};
+    auto_server *from = server_start(home, COUNT(home));
+    auto_server *to = server_start(accepting, COUNT(accepting));
+    auto_bench b;
+
+    (void)state;
+    bench_start(&b, 1);
+    if (!relay(&b, from, to, SMALL_LEN))
+        fail_msg("%s", b.err.text);
+    assert_arrived(&b, to, SMALL, SMALL_LEN);
+    assert_int_equal(server_count(from, NULL, NULL), 3);
+    assert_int_equal(b.clock.wait_count, 1);
+}
+
+/* A server may send an upload elsewhere before, or after, it has seen much of it. */
+static void relay_follows_the_destination_elsewhere(void **state)
+{
+    auto_free char *body = large_body();
+    const size_t sizes[] = {5, 1000, LARGE_LEN};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        const struct server_reply source[] = {
+            {.status = 200, .body = body, .body_len = sizes[i], .ranges = true}};
+        auto_server *from = server_start(source, COUNT(source));
+        auto_server *away = server_start(accepting, COUNT(accepting));
+        auto_free char *headers = mir_format("Location: %s/upload\r\n", server_url(away));
+        const struct server_reply home[] = {{.status = 307, .headers = headers}};
+        auto_server *to = server_start(home, COUNT(home));
+        auto_bench b;
+
+        bench_start(&b, 0);
+        if (!relay(&b, from, to, sizes[i]))
+            fail_msg("%zu bytes: %s", sizes[i], b.err.text);
+        assert_int_equal(b.put.status, 201);
+        assert_int_equal(b.restarts, 1);
+        assert_int_equal(b.seen.len, sizes[i]);
+        assert_memory_equal(server_request(away, "PUT", "/upload", 0)->body, body, sizes[i]);
+        assert_true(server_was_told(to, "Bearer to"));
+        assert_false(server_was_told(away, "Bearer"));
+    }
+}
+
 static void relay_goes_on_after_a_stall(void **state)
 {
     const struct server_reply replies[] = {
@@ -431,6 +519,9 @@ int main(void)
         cmocka_unit_test(relay_fails_when_the_destination_hangs_up),
         cmocka_unit_test(relay_ends_when_cancelled),
         cmocka_unit_test(relay_goes_on_after_a_stall),
+        cmocka_unit_test(relay_goes_on_where_the_source_drips),
+        cmocka_unit_test(relay_asks_for_a_new_signature),
+        cmocka_unit_test(relay_follows_the_destination_elsewhere),
     };
 
     return cmocka_run_group_tests_name("http/relay", tests, set_up, tear_down);
