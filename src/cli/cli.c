@@ -39,8 +39,8 @@ static const struct cli_option common_options[] = {
 const struct cli_command *const *cli_commands(size_t *count)
 {
     static const struct cli_command *const commands[] = {
-        &cli_copy,   &cli_emit_icsp, &cli_node_config, &cli_serve,
-        &cli_verify, &cli_inspect,   &cli_completion,  &cli_version,
+        &cli_copy,    &cli_emit_icsp, &cli_node_config, &cli_serve,   &cli_verify,
+        &cli_inspect, &cli_diff,      &cli_completion,  &cli_version,
     };
 
     *count = sizeof(commands) / sizeof(commands[0]);
@@ -294,6 +294,16 @@ bool cli_usage(struct cli *cli, struct mir_error *err, const char *fmt, ...)
     va_end(args);
     (void)mir_fail(err, MIR_E_USAGE, "%s", text);
     return mir_hint(err, "see \"mirror %s --help\"", cli->command->name);
+}
+
+bool cli_print_json(const json_t *value, struct mir_error *err)
+{
+    auto_free char *lines = value ? json_dumps(value, JSON_INDENT(2)) : NULL;
+
+    if (!lines)
+        return mir_fail(err, MIR_E_LIMIT, "the answer cannot be written as JSON");
+    (void)printf("%s\n", lines);
+    return true;
 }
 
 bool cli_finish_output(struct mir_error *err)

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/sink.h"
@@ -81,6 +83,10 @@ bool cli_number(const char *option, const char *value, uint64_t min, uint64_t ma
 /** MIR_E_USAGE, with a hint to --help of the command. */
 bool cli_usage(struct cli *cli, struct mir_error *err, const char *fmt, ...) MIR_PRINTF(3, 4);
 
+/** One JSON value on stdout, indented, with a newline. err: MIR_E_LIMIT; also when value is NULL.
+ */
+bool cli_print_json(const json_t *value, struct mir_error *err);
+
 /** Flush stdout and see that everything reached it (a full disk, a closed pipe). */
 bool cli_finish_output(struct mir_error *err);
 
@@ -94,6 +100,6 @@ const struct cli_command *const *cli_commands(size_t *count);
 int cli_main(int argc, char **argv, const struct mir_cancel *cancel);
 
 extern const struct cli_command cli_copy, cli_emit_icsp, cli_node_config, cli_serve, cli_verify,
-    cli_inspect, cli_completion, cli_version;
+    cli_inspect, cli_diff, cli_completion, cli_version;
 
 #endif

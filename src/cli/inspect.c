@@ -104,16 +104,6 @@ static void print_text(const json_t *survey)
     print_bases(survey);
 }
 
-static bool print_json(const json_t *survey, struct mir_error *err)
-{
-    auto_free char *lines = json_dumps(survey, JSON_INDENT(2));
-
-    if (!lines)
-        return mir_fail(err, MIR_E_LIMIT, "the answer cannot be written as JSON");
-    (void)printf("%s\n", lines);
-    return true;
-}
-
 /* ---- the command ---- */
 
 struct arguments {
@@ -180,7 +170,7 @@ static bool inspect(struct cli *cli, const struct arguments *args, struct copy *
         return false;
     survey = copy_survey(copy);
     if (args->json) {
-        if (!print_json(survey, err))
+        if (!cli_print_json(survey, err))
             return false;
     } else {
         print_text(survey);

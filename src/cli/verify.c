@@ -107,12 +107,8 @@ static bool print_json(const char *source, const struct bundle_reader *reader,
                   (json_int_t)totals->bytes, "unusedBlobs", (json_int_t)totals->unused,
                   "blobsLeftOut", (json_int_t)totals->left_out, "bytesLeftOut",
                   (json_int_t)totals->bytes_left_out, "base", base, "problems", problems);
-    auto_free char *text = result ? json_dumps(result, JSON_INDENT(2)) : NULL;
 
-    if (!text)
-        return mir_fail(err, MIR_E_LIMIT, "the result cannot be written as JSON");
-    (void)printf("%s\n", text);
-    return true;
+    return cli_print_json(result, err);
 }
 
 /* ---- the command ---- */

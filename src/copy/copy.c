@@ -192,13 +192,15 @@ static char *layout_repo(const char *path)
 /* What an image of a layout is called: its own full name where it has one, else one made from the
  * file ("localhost/FILE:TAG"). */
 static void name_layout_image(const struct bundle_reader *reader, const struct bundle_image *found,
-                              struct img_ref *out)
+                              struct copy_image *image)
 {
+    struct img_ref *out = &image->source;
     struct mir_error ignored = MIR_ERROR_INIT;
 
     if (!found->name || !img_ref_parse(mir_span_of(found->name), out, &ignored)) {
         *out = (struct img_ref){.host = mir_strdup("localhost"),
                                 .repo = layout_repo(bundle_reader_path(reader))};
+        image->label = found->name ? found->name : found->digest.text;
         if (found->name && img_is_tag(mir_span_of(found->name)))
             out->tag = mir_strdup(found->name);
     }
@@ -238,7 +240,7 @@ static bool add_layout_image(struct copy *copy, const struct copy_place *place, 
 
     if (!image)
         return true;
-    name_layout_image(copy->readers[reader], found, &image->source);
+    name_layout_image(copy->readers[reader], found, image);
     image->pinned = img_ref_format(&image->source);
     image->origin = copy->reader_origins[reader];
     return copy_image_cut(copy, image, found->platforms, err);

@@ -16,8 +16,10 @@ struct intake;
 struct copy_image {
     char *asked; /* source with its transport, as the user wrote it */
     struct img_ref source;
-    char *name;   /* in a bundle, when it is not the formatted source; else NULL */
-    char *pinned; /* source with its digest, once that is known */
+    char *name;        /* in a bundle, when it is not the formatted source; else NULL */
+    const char *label; /* its name in a layout, or its digest, when that is no reference and source
+                          is made up; borrowed. Else NULL */
+    char *pinned;      /* source with its digest, once that is known */
     const struct img_platform *wants; /* platforms to take of an index; borrowed */
     size_t want_count;
     struct img_platform *own_wants; /* behind wants, where they are the image's own */
