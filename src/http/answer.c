@@ -61,6 +61,14 @@ const char *http_response_header(const struct http_response *response, const cha
     return http_response_header_at(response, name, 0);
 }
 
+bool http_response_date(const struct http_response *response, int64_t *seconds)
+{
+    const char *text = http_response_header(response, "Date");
+
+    *seconds = text ? (int64_t)curl_getdate(text, NULL) : -1;
+    return *seconds >= 0;
+}
+
 /* ---- taking lines -------------------------------------------------------------------------- */
 
 static bool refuse(struct http_try *t, enum mir_code code, const char *why)

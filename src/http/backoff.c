@@ -31,16 +31,15 @@ bool http_status_may_pass(int status)
 /* A date is measured by the server's own clock where it sends one. */
 static int64_t until_date(const struct http_response *response, const char *text)
 {
-    const char *date = http_response_header(response, "Date");
-    time_t now = date ? curl_getdate(date, NULL) : -1;
-    time_t then = curl_getdate(text, NULL);
+    int64_t then = (int64_t)curl_getdate(text, NULL);
+    int64_t now;
 
-    if (now == -1)
-        now = time(NULL);
+    if (!http_response_date(response, &now))
+        now = (int64_t)time(NULL);
     if (then == -1 || then <= now)
         return 0;
     return then - now > HTTP_RETRY_AFTER_MAX_MS / 1000 ? HTTP_RETRY_AFTER_MAX_MS
-                                                       : (int64_t)(then - now) * 1000;
+                                                       : (then - now) * 1000;
 }
 
 int64_t http_retry_after(const struct http_response *response)

@@ -8,11 +8,15 @@
  */
 #include "registry/registry_priv.h"
 
+#include <stdint.h>
+
 #include "base/base64.h"
 
-#define ROUNDS_MAX     3 /* without, with a token, with a new token */
-#define CHALLENGES_MAX 8 /* WWW-Authenticate headers that are read */
-#define SCOPES_MAX     3
+#define ROUNDS_MAX     4 /* without, with a token, with a new token, with what it really wants */
+#define PROGRESS_BYTES (64u << 10) /* a round that brought this much of a blob is not counted */
+#define SCOPES_MAX     8
+#define BASIC          "Basic"     /* what prepared->asked is for it */
+#define NEW_MS         (10 * 1000) /* a token that is refused later may well have worked first */
 
 struct scopes {
     char *text[SCOPES_MAX];
@@ -30,6 +34,7 @@ void reg_prepared_release(struct reg_prepared *prepared)
 {
     free(prepared->url);
     mir_free_secret(prepared->authorization);
+    free(prepared->asked);
     *prepared = (struct reg_prepared){0};
 }
 
@@ -43,16 +48,46 @@ static void scopes_of(const struct reg_call *call, struct scopes *out)
         out->text[out->count++] = mir_format("repository:%s:pull", call->mount_from);
 }
 
-/* A registry may want something else than what we would ask for. */
-static void add_scope(struct scopes *scopes, const char *wanted)
+/* "repository:a:pull" is within "repository:a:pull,push". */
+static bool is_within(struct mir_span wanted, const char *have)
 {
-    auto_free char *joined =
-        mir_format("%s %s", scopes->text[0], scopes->count > 1 ? scopes->text[1] : "");
+    struct mir_span ours = mir_span_of(have);
+    struct mir_span actions;
+    struct mir_span action;
+    size_t name;
+    size_t our_name;
 
-    if (!wanted || wanted[0] == '\0' || strcmp(wanted, scopes->text[0]) == 0 ||
-        strcmp(wanted, joined) == 0)
-        return;
-    scopes->text[scopes->count++] = mir_strdup(wanted);
+    if (!mir_span_find_last(wanted, ':', &name) || !mir_span_find_last(ours, ':', &our_name) ||
+        !mir_span_equal(mir_span_first(wanted, name), mir_span_first(ours, our_name)))
+        return false;
+    actions = mir_span_from(wanted, name + 1);
+    while (mir_span_next(&actions, ',', &action)) {
+        struct mir_span rest = mir_span_from(ours, our_name + 1);
+        struct mir_span one;
+        bool found = false;
+
+        while (!found && mir_span_next(&rest, ',', &one))
+            found = mir_span_equal(action, one);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* A registry may want something else than what we would ask for; what goes beyond it is added. */
+static void add_wanted(struct scopes *scopes, const char *wanted)
+{
+    struct mir_span rest = mir_span_of(wanted);
+    struct mir_span scope;
+
+    while (scopes->count < SCOPES_MAX && mir_span_next(&rest, ' ', &scope)) {
+        bool known = scope.len == 0;
+
+        for (size_t i = 0; i < scopes->count && !known; i++)
+            known = is_within(scope, scopes->text[i]);
+        if (!known)
+            scopes->text[scopes->count++] = mir_strndup(scope.ptr, scope.len);
+    }
 }
 
 struct login {
@@ -80,6 +115,8 @@ static void login_of(struct reg_host *host, struct login *out)
 static void remember(struct reg_host *host, const struct login *login)
 {
     (void)pthread_mutex_lock(&host->lock);
+    if (!host->realm || !login->realm || strcmp(host->realm, login->realm) != 0)
+        host->realm_posts = false;
     free(host->realm);
     free(host->service);
     host->login = login->kind;
@@ -88,44 +125,71 @@ static void remember(struct reg_host *host, const struct login *login)
     (void)pthread_mutex_unlock(&host->lock);
 }
 
-static void set_authorization(struct reg_prepared *prepared, char *value)
+char *reg_basic(const struct reg_creds *creds)
+{
+    auto_free_secret char *pair =
+        mir_format("%s:%s", creds->user, creds->password ? creds->password : "");
+    auto_free_secret char *code = mir_base64_encode(mir_span_of(pair));
+
+    return mir_format("Basic %s", code);
+}
+
+/* Both texts are taken. */
+static void set_authorization(struct reg_prepared *prepared, char *value, char *asked)
 {
     mir_free_secret(prepared->authorization);
+    free(prepared->asked);
     prepared->authorization = value;
+    prepared->asked = asked;
     prepared->request.authorization = value;
 }
 
 static void use_basic(struct reg_prepared *prepared, const struct reg_creds *creds)
 {
-    auto_free_secret char *pair = NULL;
-    auto_free_secret char *code = NULL;
-
     if (!creds->found || !creds->user)
         return;
-    pair = mir_format("%s:%s", creds->user, creds->password);
-    code = mir_base64_encode(mir_span_of(pair));
-    set_authorization(prepared, mir_format("Basic %s", code));
+    set_authorization(prepared, reg_basic(creds), mir_strdup(BASIC));
+    prepared->new_until_ms = INT64_MAX;
     prepared->fresh = true;
 }
 
+/* Is there no use in asking for it again: the same was fetched for this very request, and refused
+ * while it was new? */
+static bool was_refused(const struct reg_session *session, const struct reg_prepared *prepared,
+                        const char *asked)
+{
+    return prepared->fresh && prepared->asked && strcmp(prepared->asked, asked) == 0 &&
+           mir_clock_now(session->client->options.clock) < prepared->new_until_ms;
+}
+
+/* *again stays false where the token that would be asked for is the one that was refused. */
 static bool use_token(struct reg_session *session, struct reg_prepared *prepared,
                       const struct login *login, const struct scopes *scopes,
-                      const struct reg_creds *creds, const char *refused, struct mir_error *err)
+                      const struct reg_creds *creds, bool *again, struct mir_error *err)
 {
+    const char *sent = prepared->authorization;
+    bool had_token = sent && mir_starts_with(sent, "Bearer ");
     struct reg_token_ask ask = {.host = prepared->host,
                                 .realm = login->realm,
                                 .service = login->service,
                                 .scopes = (const char *const *)scopes->text,
                                 .scope_count = scopes->count,
                                 .creds = creds,
-                                .refused = refused};
-    auto_free_secret char *token = NULL;
-    bool fresh = false;
+                                .refused = had_token ? sent + strlen("Bearer ") : NULL};
+    struct reg_token token = {.text = NULL};
+    char *asked = reg_token_key(&ask);
 
-    if (!reg_token_get(session, &ask, &token, &fresh, err))
-        return false;
-    set_authorization(prepared, mir_format("Bearer %s", token));
-    prepared->fresh = fresh;
+    *again = !was_refused(session, prepared, asked);
+    if (!*again || !reg_token_get(session, &ask, &token, err)) {
+        free(asked);
+        return !*again;
+    }
+    set_authorization(prepared, mir_format("Bearer %s", token.text), asked);
+    prepared->new_until_ms = mir_clock_now(session->client->options.clock) + NEW_MS;
+    if (token.until_ms < prepared->new_until_ms)
+        prepared->new_until_ms = token.until_ms;
+    prepared->fresh = token.fresh;
+    mir_free_secret(token.text);
     return true;
 }
 
@@ -136,6 +200,7 @@ static bool authorize_ahead(struct reg_session *session, const struct reg_call *
     auto_login login = {0};
     auto_creds creds = {0};
     auto_scopes scopes = {0};
+    bool again;
 
     login_of(prepared->host, &login);
     if (login.kind == REG_LOGIN_UNKNOWN)
@@ -147,7 +212,7 @@ static bool authorize_ahead(struct reg_session *session, const struct reg_call *
         return true;
     }
     scopes_of(call, &scopes);
-    return use_token(session, prepared, &login, &scopes, &creds, NULL, err);
+    return use_token(session, prepared, &login, &scopes, &creds, &again, err);
 }
 
 /* ---- preparing ----------------------------------------------------------------------------- */
@@ -198,21 +263,6 @@ bool reg_call_prepare(struct reg_session *session, const struct reg_call *call,
 
 /* ---- 401 ----------------------------------------------------------------------------------- */
 
-static void read_challenges(struct reg_session *session, const struct http_response *response,
-                            struct reg_challenge *out)
-{
-    for (size_t i = 0; i < CHALLENGES_MAX; i++) {
-        const char *text = http_response_header_at(response, "WWW-Authenticate", i);
-        struct mir_error err = MIR_ERROR_INIT;
-
-        if (!text)
-            return;
-        /* What could be read of a faulty one still counts; without any the 401 stands. */
-        if (!reg_challenge_parse(mir_span_of(text), out, &err))
-            mir_log(session->client->options.sink, MIR_LEVEL_DEBUG, "%s", err.text);
-    }
-}
-
 static bool without_challenge(const struct reg_prepared *prepared, struct mir_error *err)
 {
     auto_free char *shown = http_url_redact(prepared->url);
@@ -223,15 +273,15 @@ static bool without_challenge(const struct reg_prepared *prepared, struct mir_er
                     prepared->host->name);
 }
 
-static bool answer_basic(struct reg_prepared *prepared, const struct reg_creds *creds, bool *again)
+static void answer_basic(struct reg_prepared *prepared, const struct reg_creds *creds, bool *again)
 {
     struct login login = {.kind = REG_LOGIN_BASIC};
 
-    *again = creds->found && creds->user && !prepared->fresh;
+    *again =
+        creds->found && creds->user && !(prepared->asked && strcmp(prepared->asked, BASIC) == 0);
     remember(prepared->host, &login);
     if (*again)
         use_basic(prepared, creds);
-    return true;
 }
 
 static bool answer_bearer(struct reg_session *session, const struct reg_call *call,
@@ -241,22 +291,24 @@ static bool answer_bearer(struct reg_session *session, const struct reg_call *ca
 {
     auto_login login = {.kind = REG_LOGIN_BEARER, .service = mir_strdup(challenge->service)};
     auto_scopes scopes = {0};
-    auto_free_secret char *refused = NULL;
-    const char *sent = prepared->authorization;
 
-    if (sent && mir_starts_with(sent, "Bearer "))
-        refused = mir_strdup(sent + strlen("Bearer "));
-    if (refused && prepared->fresh) {
-        *again = false;
-        return true;
-    }
     if (!http_url_resolve(response->url, challenge->realm, &login.realm, err))
         return mir_context(err, "realm");
     remember(prepared->host, &login);
     scopes_of(call, &scopes);
-    add_scope(&scopes, challenge->scope);
-    *again = true;
-    return use_token(session, prepared, &login, &scopes, creds, refused, err);
+    add_wanted(&scopes, challenge->scope);
+    return use_token(session, prepared, &login, &scopes, creds, again, err);
+}
+
+static bool over_limit(const struct reg_prepared *prepared, struct mir_error *err)
+{
+    auto_free char *shown = http_url_redact(prepared->url);
+
+    err->code = MIR_E_AUTH;
+    (void)mir_context(err, "%s %s: 401 Unauthorized", http_method_name(prepared->request.method),
+                      shown);
+    return mir_hint(err, "is %s a registry, and not something in front of it?",
+                    prepared->host->name);
 }
 
 bool reg_call_answer_401(struct reg_session *session, const struct reg_call *call,
@@ -269,42 +321,60 @@ bool reg_call_answer_401(struct reg_session *session, const struct reg_call *cal
     *again = false;
     if (!prepared->home || !http_url_same_origin(prepared->url, response->url))
         return true;
-    read_challenges(session, response, &challenge);
+    if (!reg_challenges_read(response, session->client->options.sink, &challenge, err))
+        return over_limit(prepared, err);
     if (!reg_auth_find(session->client->auth, call->repo->host, call->repo->name, &creds, err))
         return false;
     if (challenge.has_bearer && challenge.realm)
         return answer_bearer(session, call, prepared, response, &challenge, &creds, again, err);
-    if (challenge.has_basic)
-        return answer_basic(prepared, &creds, again);
-    return without_challenge(prepared, err);
+    if (!challenge.has_basic)
+        return without_challenge(prepared, err);
+    answer_basic(prepared, &creds, again);
+    return true;
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
+
+/* What was good for a part of the blob has run out since: the next round goes on where the sink
+ * stands. Is that part large enough for the round not to count? */
+static bool went_on(struct reg_prepared *prepared, const struct http_response *response)
+{
+    uint64_t moved = response->reached - prepared->request.offset;
+
+    prepared->request.offset = response->reached;
+    if (moved > 0)
+        prepared->fresh = false;
+    return moved >= PROGRESS_BYTES;
+}
+
+static bool send_rounds(struct reg_session *session, const struct reg_call *call,
+                        struct reg_prepared *prepared, struct http_response *response,
+                        struct mir_error *err)
+{
+    bool again = true;
+
+    for (int round = 0; again; round++) {
+        if (!http_send(session->conn, &prepared->request, response, err))
+            return reg_tls_hint(prepared->host, err);
+        if (response->status != 401 || round >= ROUNDS_MAX)
+            return true;
+        if (went_on(prepared, response))
+            round = 0;
+        if (!reg_call_answer_401(session, call, prepared, response, &again, err))
+            return false;
+    }
+    return true;
+}
 
 bool reg_call_send(struct reg_session *session, const struct reg_call *call,
                    struct http_response *response, struct mir_error *err)
 {
     auto_prepared prepared = {0};
 
-    if (!reg_call_prepare(session, call, &prepared, err))
+    if (!reg_call_prepare(session, call, &prepared, err) ||
+        !send_rounds(session, call, &prepared, response, err))
         return false;
-    for (int round = 0; round < ROUNDS_MAX; round++) {
-        bool again = false;
-
-        if (!http_send(session->conn, &prepared.request, response, err))
-            return reg_tls_hint(prepared.host, err);
-        if (response->status != 401)
-            return true;
-        /* What was good for a part of the blob has run out since: go on where the sink stands. */
-        if (response->reached > prepared.request.offset) {
-            prepared.request.offset = response->reached;
-            prepared.fresh = false;
-            round = 0;
-        }
-        if (!reg_call_answer_401(session, call, &prepared, response, &again, err))
-            return false;
-        if (!again)
-            return true;
-    }
+    if (response->status >= 400)
+        reg_scrub_authorization(response->body.ptr, response->body.len, prepared.authorization);
     return true;
 }

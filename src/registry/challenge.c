@@ -4,27 +4,39 @@
  *
  * Grammar: RFC 9110 section 11. Scheme, then token68 or parameters; a comma separates parameters
  * and challenges alike, so a word is a scheme unless "=" follows. Everything is bounded: the header
- * comes from whoever answers.
+ * comes from whoever answers. What is merely malformed is read as far as it goes, as other clients
+ * do; what is over a limit is no accident, and nothing of it counts.
  */
 #include "registry/registry_priv.h"
 
 #include <strings.h>
+
+#define HEADERS_MAX 8 /* WWW-Authenticate lines of one answer that are read */
 
 struct scanner {
     const char *at;
     const char *end;
     size_t params;
     struct reg_challenge *out;
-    bool into_bearer; /* parameters belong to the first Bearer challenge */
+    bool into_bearer; /* parameters belong to the Bearer challenge that counts */
 };
 
-void reg_challenge_release(struct reg_challenge *challenge)
+/* All but Basic. */
+static void forget_bearer(struct reg_challenge *challenge)
 {
+    const struct reg_challenge rest = {.has_basic = challenge->has_basic};
+
     free(challenge->realm);
     free(challenge->service);
     free(challenge->scope);
     free(challenge->error);
-    *challenge = (struct reg_challenge){0};
+    *challenge = rest;
+}
+
+void reg_challenge_release(struct reg_challenge *challenge)
+{
+    forget_bearer(challenge);
+    challenge->has_basic = false;
 }
 
 static bool is_token_char(char c)
@@ -101,9 +113,18 @@ static bool scan_value(struct scanner *s, struct mir_span name, struct mir_error
         while (s->at < s->end && *s->at != ',' && *s->at != ' ' && *s->at != '\t')
             mir_buf_char(&value, *s->at++);
     }
-    if (slot && !*slot && strlen(value.ptr) == value.len)
+    if (slot && !*slot && value.len > 0 && strlen(value.ptr) == value.len)
         *slot = mir_buf_take(&value);
     return true;
+}
+
+/* A Bearer challenge that does not say where tokens come from is of no use: the next one counts. */
+static void begin_bearer(struct scanner *s)
+{
+    s->into_bearer = !s->out->realm;
+    if (s->into_bearer)
+        forget_bearer(s->out);
+    s->out->has_bearer = true;
 }
 
 static void begin_scheme(struct scanner *s, struct mir_span name)
@@ -111,10 +132,8 @@ static void begin_scheme(struct scanner *s, struct mir_span name)
     s->into_bearer = false;
     if (name.len == 5 && strncasecmp(name.ptr, "Basic", 5) == 0)
         s->out->has_basic = true;
-    if (name.len == 6 && strncasecmp(name.ptr, "Bearer", 6) == 0) {
-        s->into_bearer = !s->out->has_bearer;
-        s->out->has_bearer = true;
-    }
+    if (name.len == 6 && strncasecmp(name.ptr, "Bearer", 6) == 0)
+        begin_bearer(s);
 }
 
 /* token68 after a scheme ("Negotiate YII...=="): nothing for us. */
@@ -129,6 +148,42 @@ static void skip_token68(struct scanner *s)
         s->at = start;
 }
 
+/* After a scheme: a name and "=" begin a parameter; anything else here is token68. */
+static void skip_credentials(struct scanner *s)
+{
+    const char *start = s->at;
+    struct mir_span name;
+    bool is_parameter;
+
+    if (s->at == s->end || *s->at == ',')
+        return;
+    name = scan_token(s);
+    skip_blanks(s);
+    is_parameter =
+        name.len > 0 && s->end - s->at > 1 && *s->at == '=' && s->at[1] != '=' && s->at[1] != ',';
+    s->at = start;
+    if (!is_parameter)
+        skip_token68(s);
+}
+
+/* A parameter, or a scheme and what is no parameter of it. */
+static bool scan_element(struct scanner *s, struct mir_error *err)
+{
+    struct mir_span word = scan_token(s);
+    const char *after = s->at;
+
+    if (word.len == 0)
+        return mir_fail(err, MIR_E_PROTOCOL, "WWW-Authenticate: a name is missing");
+    skip_blanks(s);
+    if (s->at < s->end && *s->at == '=')
+        return scan_value(s, word, err);
+    if (s->at < s->end && s->at == after && *s->at != ',')
+        return mir_fail(err, MIR_E_PROTOCOL, "WWW-Authenticate: a byte that belongs nowhere");
+    begin_scheme(s, word);
+    skip_credentials(s);
+    return true;
+}
+
 bool reg_challenge_parse(struct mir_span header, struct reg_challenge *out, struct mir_error *err)
 {
     struct scanner s = {.at = header.ptr, .end = header.ptr + header.len, .out = out};
@@ -136,39 +191,30 @@ bool reg_challenge_parse(struct mir_span header, struct reg_challenge *out, stru
     if (header.len > REG_CHALLENGE_BYTES_MAX)
         return mir_fail(err, MIR_E_LIMIT, "WWW-Authenticate: over %u bytes",
                         REG_CHALLENGE_BYTES_MAX);
-    for (;;) {
-        struct mir_span word;
-        const char *after;
-
-        skip_separators(&s);
-        if (s.at == s.end)
-            return true;
-        word = scan_token(&s);
-        if (word.len == 0)
-            return mir_fail(err, MIR_E_PROTOCOL, "WWW-Authenticate: a name is missing");
-        after = s.at;
-        skip_blanks(&s);
-        if (s.at < s.end && *s.at == '=') {
-            if (!scan_value(&s, word, err))
-                return false;
-            continue;
-        }
-        if (s.at < s.end && s.at == after && *s.at != ',')
-            return mir_fail(err, MIR_E_PROTOCOL, "WWW-Authenticate: a byte that belongs nowhere");
-        begin_scheme(&s, word);
-        /* A name and "=" begin a parameter; anything else here is token68. */
-        if (s.at < s.end && *s.at != ',') {
-            const char *start = s.at;
-            struct mir_span name = scan_token(&s);
-
-            skip_blanks(&s);
-            if (name.len > 0 && s.at < s.end && *s.at == '=' &&
-                (s.at + 1 < s.end && s.at[1] != '=' && s.at[1] != ',')) {
-                s.at = start;
-                continue;
-            }
-            s.at = start;
-            skip_token68(&s);
-        }
+    for (skip_separators(&s); s.at < s.end; skip_separators(&s)) {
+        if (!scan_element(&s, err))
+            return false;
     }
+    return true;
+}
+
+bool reg_challenges_read(const struct http_response *response, const struct mir_sink *sink,
+                         struct reg_challenge *out, struct mir_error *err)
+{
+    for (size_t i = 0; i < HEADERS_MAX; i++) {
+        const char *text = http_response_header_at(response, "WWW-Authenticate", i);
+        struct mir_error trouble = MIR_ERROR_INIT;
+
+        if (!text)
+            return true;
+        if (reg_challenge_parse(mir_span_of(text), out, &trouble))
+            continue;
+        if (trouble.code == MIR_E_LIMIT) {
+            *err = trouble;
+            return false;
+        }
+        /* What could be read of it still counts. */
+        mir_log(sink, MIR_LEVEL_DEBUG, "%s", trouble.text);
+    }
+    return true;
 }
