@@ -35,6 +35,10 @@ struct reg_options {
     const char *authfile; /* --authfile; else REGISTRY_AUTH_FILE; else the standard files */
     const char *creds;    /* USER[:PASS] for every host of this side */
     bool no_creds;        /* ask as nobody */
+    /* credential-helpers of registries.conf, in their order; "containers-auth.json" stands for the
+     * auth files. NULL: those alone. */
+    const char *const *helpers;
+    size_t helper_count;
     enum reg_tls tls;
     const char *cert_dir;     /* instead of certs.d */
     unsigned retry_times;     /* further tries after the first */

@@ -1,11 +1,10 @@
 /*
  * What the files of src/registry share.
  *
- *   auth_file.c   credentials: files, keys, order
+ *   auth_look.c   credentials: the order of files and helpers (auth_priv.h has the rest of it)
+ *   helper.c      running docker-credential-NAME
  *   challenge.c   WWW-Authenticate
  *   token.c       bearer tokens, shared by all threads
- *   realm.c       asking for one
- *   scrub.c       secrets taken out of what servers say
  *   certs.c       certs.d
  *   host.c        what is known of one host: scheme, TLS, how it wants us to log in
  *   call.c        one authorised request
@@ -19,6 +18,7 @@
 
 #include <pthread.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "http/http.h"
 
@@ -30,7 +30,7 @@
 #define REG_AUTHFILE_MAX         (4u << 20)
 #define REG_MESSAGE_MAX          300 /* bytes of a registry's own words in our errors */
 
-/* ---- credentials (auth_file.c) ------------------------------------------------------------- */
+/* ---- credentials (auth_look.c) ------------------------------------------------------------- */
 
 struct reg_creds {
     bool found;
@@ -41,8 +41,6 @@ struct reg_creds {
 };
 void reg_creds_release(struct reg_creds *creds);
 #define auto_creds __attribute__((cleanup(reg_creds_release))) struct reg_creds
-/** "Basic ..." for credentials with a user; a secret the caller frees (call.c). */
-char *reg_basic(const struct reg_creds *creds);
 
 /** Overwrite a JSON string that was a secret, before its value is released. Others: nothing. */
 void reg_wipe_json(const json_t *value);
@@ -57,9 +55,59 @@ MIR_MUST_CHECK bool reg_auth_parse(struct mir_span text, const char *name, struc
                                    struct mir_error *err);
 void reg_auth_free(struct reg_auth *auth);
 /** The credentials for a repository: keys from most to least specific, the first file with a match
- * wins. None is no error (found is false). err: MIR_E_USAGE naming file and key. */
+ * wins; helpers are run where files (or options->helpers) name them. None is no error (found is
+ * false). err: MIR_E_USAGE naming file and key, MIR_E_AUTH naming the helper, MIR_E_CANCELLED. */
 MIR_MUST_CHECK bool reg_auth_find(const struct reg_auth *auth, const char *host, const char *repo,
                                   struct reg_creds *out, struct mir_error *err);
+
+/* Who wants to know how a look-up went. Called in the order of looking. place: a file, a helper of
+ * registries.conf, "the command line"; outcome: "not there", "no key for HOST/REPO", "key
+ * \"host/ns\": user NAME", "docker-credential-X: no credentials for HOST", what is wrong with it;
+ * "not needed: ..." for the files behind the one that won. User names, never a secret. */
+struct reg_auth_trace {
+    void (*saw)(void *ctx, const char *place, const char *outcome);
+    void *ctx;
+};
+
+/** reg_auth_find() that tells what it saw. trace may be NULL. */
+MIR_MUST_CHECK bool reg_auth_look(const struct reg_auth *auth, const char *host, const char *repo,
+                                  const struct reg_auth_trace *trace, struct reg_creds *out,
+                                  struct mir_error *err);
+
+/** The file a login is written to when none is named: REGISTRY_AUTH_FILE, else auth.json below
+ * XDG_RUNTIME_DIR, else below /run/containers/UID. The caller frees. */
+char *reg_auth_default_file(void);
+
+/* ---- credential helpers (helper.c) --------------------------------------------------------- */
+
+#define REG_HELPER_OUTPUT_MAX (64u << 10)
+#define REG_HELPER_LIMIT_MS   (60 * 1000)
+#define REG_DOCKER_IO_URL     "https://index.docker.io/v1/" /* what docker calls docker.io there */
+
+struct reg_helper_ask {
+    const char *name; /* the NAME of docker-credential-NAME: a plain word */
+    const char *verb; /* get, store, erase */
+    struct mir_span input;
+    int64_t limit_ms; /* 0: REG_HELPER_LIMIT_MS */
+    const struct mir_cancel *cancel;
+    const struct mir_sink *sink;
+};
+
+/**
+ * Run docker-credential-NAME VERB with input on its standard input, and add what it says on its
+ * standard output to output, which the caller has made and wipes. Its standard error goes to the
+ * sink at debug, the secrets of input and output blotted out.
+ *
+ * err  MIR_E_USAGE: no such program, or no such name; MIR_E_NOT_FOUND: it says "credentials not
+ *      found"; MIR_E_AUTH: it failed, or took too long (it has been ended); MIR_E_LIMIT: it said
+ *      more than REG_HELPER_OUTPUT_MAX; MIR_E_CANCELLED.
+ */
+MIR_MUST_CHECK bool reg_helper_ask(const struct reg_helper_ask *ask, struct mir_buf *output,
+                                   struct mir_error *err);
+/** The same with the usual time limit. */
+MIR_MUST_CHECK bool reg_helper_run(const char *name, const char *verb, struct mir_span input,
+                                   struct mir_buf *output, const struct mir_cancel *cancel,
+                                   const struct mir_sink *sink, struct mir_error *err);
 
 /* ---- challenges (challenge.c) -------------------------------------------------------------- */
 
@@ -74,16 +122,10 @@ struct reg_challenge {
 void reg_challenge_release(struct reg_challenge *challenge);
 #define auto_challenge __attribute__((cleanup(reg_challenge_release))) struct reg_challenge
 
-/** Add what one WWW-Authenticate header says: several challenges may stand in one. Of Bearer the
- * first that names a realm counts; of a field the first that is not empty. err: MIR_E_PROTOCOL for
- * what does not follow RFC 9110, MIR_E_LIMIT; what was read before the fault stays. */
+/** Add what one WWW-Authenticate header says: several challenges may stand in one. The first of a
+ * scheme wins. err: MIR_E_PROTOCOL for what does not follow RFC 9110, MIR_E_LIMIT; what was read
+ * before the fault stays. */
 MIR_MUST_CHECK bool reg_challenge_parse(struct mir_span header, struct reg_challenge *out,
-                                        struct mir_error *err);
-/** All such headers of an answer. What does not follow the grammar is logged and counts as far as
- * it could be read; a header over a limit fails. out: zeros, the caller releases it in any case.
- * err: MIR_E_LIMIT. */
-MIR_MUST_CHECK bool reg_challenges_read(const struct http_response *response,
-                                        const struct mir_sink *sink, struct reg_challenge *out,
                                         struct mir_error *err);
 
 /* ---- certs.d (certs.c) --------------------------------------------------------------------- */
@@ -126,7 +168,6 @@ struct reg_host {
     enum reg_login login;
     char *realm;
     char *service;
-    bool realm_posts; /* it does not know GET; realm.c */
     struct reg_host *next;
 };
 
@@ -142,7 +183,7 @@ MIR_MUST_CHECK bool reg_url_tls(struct reg_session *session, const char *url, bo
 MIR_MUST_CHECK bool reg_host_scheme(struct reg_session *session, struct reg_host *host,
                                     const char **scheme, struct mir_error *err);
 
-/* ---- tokens (token.c, realm.c) ------------------------------------------------------------- */
+/* ---- tokens (token.c) ---------------------------------------------------------------------- */
 
 struct reg_tokens;
 
@@ -160,30 +201,10 @@ struct reg_token_ask {
     const char *refused; /* a token that was refused: not this one again; NULL: any */
 };
 
-struct reg_token {
-    char *text;       /* secret; the holder frees */
-    int64_t until_ms; /* when it runs out by its own word, on the client's clock */
-    bool fresh;       /* fetched during this very call */
-};
-
 /** A token that is still good, from the cache or the realm; one thread asks, the others wait for
- * it. */
+ * it. *out is a secret the caller frees; *fresh: it was fetched for this call. */
 MIR_MUST_CHECK bool reg_token_get(struct reg_session *session, const struct reg_token_ask *ask,
-                                  struct reg_token *out, struct mir_error *err);
-/** What makes two questions the same; no secret is in it. The caller frees. */
-char *reg_token_key(const struct reg_token_ask *ask);
-
-/** Ask the realm, once. *text is a secret the caller frees; *life_ms counts from the call, 0: good
- * for one use. */
-MIR_MUST_CHECK bool reg_realm_ask(struct reg_session *session, const struct reg_token_ask *ask,
-                                  char **text, int64_t *life_ms, struct mir_error *err);
-
-/* ---- what servers repeat (scrub.c) --------------------------------------------------------- */
-
-/** Overwrite the secrets of an Authorization header, or of credentials, wherever they occur in a
- * server's words: as they are, percent-encoded, in base64. Either may be NULL. */
-void reg_scrub_authorization(char *text, size_t len, const char *authorization);
-void reg_scrub_creds(char *text, size_t len, const struct reg_creds *creds);
+                                  char **out, bool *fresh, struct mir_error *err);
 
 /* ---- client and session (client.c) --------------------------------------------------------- */
 
@@ -233,10 +254,8 @@ struct reg_prepared {
     struct reg_host *host;
     bool home; /* the URL is at the repository's registry */
     char *url;
-    char *authorization;  /* secret, or NULL */
-    char *asked;          /* what it was obtained with, no secret in it; NULL: nothing */
-    int64_t new_until_ms; /* until then a refusal of what is fresh is final */
-    bool fresh;           /* authorization was obtained for this very call */
+    char *authorization; /* secret, or NULL */
+    bool fresh;          /* authorization was obtained for this very call */
 };
 void reg_prepared_release(struct reg_prepared *prepared);
 #define auto_prepared __attribute__((cleanup(reg_prepared_release))) struct reg_prepared

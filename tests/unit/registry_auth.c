@@ -60,7 +60,10 @@ static void auth_prefers_the_most_specific_key(void **state)
         {"docker.io, namespace",
          "\"docker.io/library\":{" A "},\"https://index.docker.io/v1/\":{" B "}", "docker.io",
          "library/x", "a"},
-        {"empty entry is none", "\"h.io/x\":{},\"h.io\":{" A "}", "h.io", "x/y", "a"},
+        {"an empty entry hides shorter keys", "\"h.io/x\":{},\"h.io\":{" A "}", "h.io", "x/y",
+         NULL},
+        {"an empty URL hides nothing", "\"https://h.io\":{},\"http://h.io\":{" A "}", "h.io", "x",
+         "a"},
         {"empty auth is none", "\"h.io\":{\"auth\":\"\"}", "h.io", "x", NULL},
         {"user and password", "\"h.io\":{\"username\":\"c\",\"password\":\"pw\"}", "h.io", "x",
          "c"},
@@ -117,7 +120,7 @@ static void auth_reads_passwords_as_they_are(void **state)
 
 static void auth_names_the_fault_of_the_key_it_needs(void **state)
 {
-    const char *const faults[] = {"\"auth\":\"***\"", "\"auth\":\"YWJj\""};
+    const char *const faults[] = {"\"auth\":\"***\"", "\"auth\":5", "\"auth\":\"dTphAGI=\""};
 
     (void)state;
     for (size_t i = 0; i < COUNT(faults); i++) {
@@ -323,27 +326,31 @@ static void note_line(void *ctx, enum mir_level level, const char *line)
     mir_buf_text(log, line);
 }
 
-static void auth_says_that_helpers_are_not_used(void **state)
+/* As docker and containers/image do. */
+static void auth_passes_over_what_has_no_colon(void **state)
 {
     auto_scratch *dir = scratch_new();
-    auto_free char *path = mir_format("%s/auth.json", dir);
     auto_buf log;
     const struct mir_sink sink = {.emit = note_line, .ctx = &log, .level = MIR_LEVEL_WARN};
-    const struct reg_options options = {.authfile = path, .sink = &sink};
+    const struct reg_options options = {.sink = &sink};
     struct mir_error err = MIR_ERROR_INIT;
     auto_auth *auth = NULL;
-    auto_creds creds = {0};
-    auto_creds other = {0};
 
     (void)state;
     mir_buf_init(&log, 10000);
-    put(dir, "auth.json", "{\"credHelpers\":{\"h.io\":\"vault\"},\"auths\":{\"g.io\":{" A "}}}");
+    put(dir, "run/containers/auth.json", "{\"auths\":{\"h.io\":{\"auth\":\"YWJj\"}}}");
+    put(dir, ".docker/config.json", "{\"auths\":{\"h.io\":{" B "}}}");
+    set("HOME", dir, "");
+    set("XDG_RUNTIME_DIR", dir, "run");
     assert_true(reg_auth_load(&options, &auth, &err));
-    assert_true(reg_auth_find(auth, "g.io", "x", &other, &err));
-    assert_int_equal(log.len, 0);
-    assert_true(reg_auth_find(auth, "h.io", "x", &creds, &err));
-    assert_false(creds.found);
-    assert_non_null(strstr(log.ptr, "credential helper vault for h.io"));
+    for (int i = 0; i < 2; i++) {
+        auto_creds creds = {0};
+
+        assert_true(reg_auth_find(auth, "h.io", "x", &creds, &err));
+        assert_string_equal(creds.user, "b");
+    }
+    assert_non_null(strstr(log.ptr, "run/containers/auth.json: \"h.io\": \"auth\" does not hold"));
+    assert_null(strstr(strstr(log.ptr, "does not hold") + 1, "does not hold"));
 }
 
 int main(void)
@@ -356,7 +363,7 @@ int main(void)
         cmocka_unit_test(auth_looks_into_the_files_in_order),
         cmocka_unit_test(auth_goes_on_to_the_next_file_without_a_match),
         cmocka_unit_test(auth_prefers_what_was_given),
-        cmocka_unit_test(auth_says_that_helpers_are_not_used),
+        cmocka_unit_test(auth_passes_over_what_has_no_colon),
     };
 
     return cmocka_run_group_tests_name("registry/auth", tests, NULL, NULL);
