@@ -5,6 +5,8 @@
  *   helper.c      running docker-credential-NAME
  *   challenge.c   WWW-Authenticate
  *   token.c       bearer tokens, shared by all threads
+ *   realm.c       asking for one
+ *   scrub.c       secrets taken out of what servers say
  *   certs.c       certs.d
  *   host.c        what is known of one host: scheme, TLS, how it wants us to log in
  *   call.c        one authorised request
@@ -41,6 +43,8 @@ struct reg_creds {
 };
 void reg_creds_release(struct reg_creds *creds);
 #define auto_creds __attribute__((cleanup(reg_creds_release))) struct reg_creds
+/** "Basic ..." for credentials with a user; a secret the caller frees (call.c). */
+char *reg_basic(const struct reg_creds *creds);
 
 /** Overwrite a JSON string that was a secret, before its value is released. Others: nothing. */
 void reg_wipe_json(const json_t *value);
@@ -122,10 +126,16 @@ struct reg_challenge {
 void reg_challenge_release(struct reg_challenge *challenge);
 #define auto_challenge __attribute__((cleanup(reg_challenge_release))) struct reg_challenge
 
-/** Add what one WWW-Authenticate header says: several challenges may stand in one. The first of a
- * scheme wins. err: MIR_E_PROTOCOL for what does not follow RFC 9110, MIR_E_LIMIT; what was read
- * before the fault stays. */
+/** Add what one WWW-Authenticate header says: several challenges may stand in one. Of Bearer the
+ * first that names a realm counts; of a field the first that is not empty. err: MIR_E_PROTOCOL for
+ * what does not follow RFC 9110, MIR_E_LIMIT; what was read before the fault stays. */
 MIR_MUST_CHECK bool reg_challenge_parse(struct mir_span header, struct reg_challenge *out,
+                                        struct mir_error *err);
+/** All such headers of an answer. What does not follow the grammar is logged and counts as far as
+ * it could be read; a header over a limit fails. out: zeros, the caller releases it in any case.
+ * err: MIR_E_LIMIT. */
+MIR_MUST_CHECK bool reg_challenges_read(const struct http_response *response,
+                                        const struct mir_sink *sink, struct reg_challenge *out,
                                         struct mir_error *err);
 
 /* ---- certs.d (certs.c) --------------------------------------------------------------------- */
@@ -168,6 +178,7 @@ struct reg_host {
     enum reg_login login;
     char *realm;
     char *service;
+    bool realm_posts; /* it does not know GET; realm.c */
     struct reg_host *next;
 };
 
@@ -183,7 +194,7 @@ MIR_MUST_CHECK bool reg_url_tls(struct reg_session *session, const char *url, bo
 MIR_MUST_CHECK bool reg_host_scheme(struct reg_session *session, struct reg_host *host,
                                     const char **scheme, struct mir_error *err);
 
-/* ---- tokens (token.c) ---------------------------------------------------------------------- */
+/* ---- tokens (token.c, realm.c) ------------------------------------------------------------- */
 
 struct reg_tokens;
 
@@ -201,10 +212,30 @@ struct reg_token_ask {
     const char *refused; /* a token that was refused: not this one again; NULL: any */
 };
 
+struct reg_token {
+    char *text;       /* secret; the holder frees */
+    int64_t until_ms; /* when it runs out by its own word, on the client's clock */
+    bool fresh;       /* fetched during this very call */
+};
+
 /** A token that is still good, from the cache or the realm; one thread asks, the others wait for
- * it. *out is a secret the caller frees; *fresh: it was fetched for this call. */
+ * it. */
 MIR_MUST_CHECK bool reg_token_get(struct reg_session *session, const struct reg_token_ask *ask,
-                                  char **out, bool *fresh, struct mir_error *err);
+                                  struct reg_token *out, struct mir_error *err);
+/** What makes two questions the same; no secret is in it. The caller frees. */
+char *reg_token_key(const struct reg_token_ask *ask);
+
+/** Ask the realm, once. *text is a secret the caller frees; *life_ms counts from the call, 0: good
+ * for one use. */
+MIR_MUST_CHECK bool reg_realm_ask(struct reg_session *session, const struct reg_token_ask *ask,
+                                  char **text, int64_t *life_ms, struct mir_error *err);
+
+/* ---- what servers repeat (scrub.c) --------------------------------------------------------- */
+
+/** Overwrite the secrets of an Authorization header, or of credentials, wherever they occur in a
+ * server's words: as they are, percent-encoded, in base64. Either may be NULL. */
+void reg_scrub_authorization(char *text, size_t len, const char *authorization);
+void reg_scrub_creds(char *text, size_t len, const struct reg_creds *creds);
 
 /* ---- client and session (client.c) --------------------------------------------------------- */
 
@@ -254,8 +285,10 @@ struct reg_prepared {
     struct reg_host *host;
     bool home; /* the URL is at the repository's registry */
     char *url;
-    char *authorization; /* secret, or NULL */
-    bool fresh;          /* authorization was obtained for this very call */
+    char *authorization;  /* secret, or NULL */
+    char *asked;          /* what it was obtained with, no secret in it; NULL: nothing */
+    int64_t new_until_ms; /* until then a refusal of what is fresh is final */
+    bool fresh;           /* authorization was obtained for this very call */
 };
 void reg_prepared_release(struct reg_prepared *prepared);
 #define auto_prepared __attribute__((cleanup(reg_prepared_release))) struct reg_prepared
