@@ -40,6 +40,11 @@ static struct mir_span canonical_key(const struct reg_auth_file *file, const cha
     return canonical_host(text);
 }
 
+bool reg_auth_key_is_host(const struct reg_auth_file *file, const char *key, const char *host)
+{
+    return mir_span_equal(canonical_key(file, key), canonical_host(mir_span_of(host)));
+}
+
 static struct reg_auth_entry *find_exact(const struct reg_auth_file *file, struct mir_span key)
 {
     for (size_t i = 0; i < file->count; i++) {
@@ -52,13 +57,12 @@ static struct reg_auth_entry *find_exact(const struct reg_auth_file *file, struc
 /* Several keys may mean one host: the first with something in it counts. */
 static struct reg_auth_entry *find_by_host(const struct reg_auth_file *file, const char *host)
 {
-    struct mir_span wanted = canonical_host(mir_span_of(host));
     struct reg_auth_entry *empty = NULL;
 
     for (size_t i = 0; i < file->count; i++) {
         struct reg_auth_entry *entry = &file->entries[i];
 
-        if (!mir_span_equal(canonical_key(file, entry->key), wanted))
+        if (!reg_auth_key_is_host(file, entry->key, host))
             continue;
         if (!reg_auth_entry_is_empty(entry))
             return entry;

@@ -52,6 +52,8 @@ struct reg_auth_entry *reg_auth_file_find(const struct reg_auth_file *file, cons
 const char *reg_auth_file_helper(const struct reg_auth_file *file, const char *host);
 /** Is it one of the three names of docker.io? */
 bool reg_auth_is_docker_io(const char *host);
+/** Does this key of the file stand for the whole host, as it is or in the form of a URL? */
+bool reg_auth_key_is_host(const struct reg_auth_file *file, const char *key, const char *host);
 
 /* ---- helpers (auth_helper.c) --------------------------------------------------------------- */
 
