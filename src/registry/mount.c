@@ -13,28 +13,22 @@ bool reg_blob_mount(struct reg_session *session, const struct reg_repo *repo,
                     const struct img_digest *digest, const char *mount_from, bool *mounted,
                     struct mir_error *err)
 {
-    struct mir_buf path;
-    auto_free char *text = NULL;
     auto_response response = HTTP_RESPONSE_INIT;
-    struct reg_call call = {
-        .method = HTTP_POST, .repo = repo, .access = REG_PUSH, .mount_from = mount_from};
+    const struct reg_call call = {.method = HTTP_POST, .repo = repo, .access = REG_PUSH};
     struct mir_error trouble = MIR_ERROR_INIT;
 
     *mounted = false;
     if (!reg_check_names(repo, NULL, err))
         return false;
-    mir_buf_init(&path, 4096);
-    mir_buf_printf(&path, "blobs/uploads/?mount=%s&from=", digest->text);
-    http_url_escape(&path, mir_span_of(mount_from));
-    text = mir_buf_take(&path);
-    call.path = text;
-    if (reg_call_send(session, &call, &response, &trouble)) {
-        *mounted = response.status == 201;
-        if (response.status == 201 || response.status == 202)
+    if (reg_upload_post(session, repo, digest, mount_from, &response, &trouble)) {
+        *mounted = reg_upload_is_mounted(&response, digest);
+        /* Who may push here need not be allowed to pull there, nor need that repository exist, nor
+         * the registry know what mounting is. */
+        if (response.status != 429 && (response.status < 500 || response.status == 501))
             return true;
         (void)reg_refuse(session, &call, &response, &trouble);
     }
-    /* Who may push here need not be allowed to pull there, nor need that repository exist. */
+    /* A login may have failed on the way. */
     if (trouble.code == MIR_E_AUTH || trouble.code == MIR_E_NOT_FOUND)
         return true;
     *err = trouble;

@@ -11,7 +11,7 @@
  *   host.c        what is known of one host: scheme, TLS, how it wants us to log in
  *   call.c        one authorised request
  *   refusal.c     what a status means, in words and with a way out
- *   client.c, manifest.c, blob.c, upload.c, relay.c   the public functions
+ *   client.c, manifest.c, blob.c, upload.c (and finish.c), mount.c, relay.c   the public functions
  */
 #ifndef REGISTRY_REGISTRY_PRIV_H
 #define REGISTRY_REGISTRY_PRIV_H
@@ -173,6 +173,7 @@ struct reg_host {
     bool may_be_plain; /* http is allowed where https does not answer */
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    bool never_mounts; /* it has said that it does not know how */
     enum reg_scheme_state scheme;
     struct mir_error scheme_error; /* FAILED: why; never changes from there on */
     enum reg_login login;
@@ -311,6 +312,8 @@ MIR_MUST_CHECK bool reg_call_send(struct reg_session *session, const struct reg_
  * and a hint. Always false. */
 bool reg_refuse(struct reg_session *session, const struct reg_call *call,
                 const struct http_response *response, struct mir_error *err);
+/** Is one of the errors in the answer's body of this code ("NAME_UNKNOWN")? */
+bool reg_says(const struct http_response *response, const char *code);
 /** The registry's words: code and message of its error body, or the first line of the text;
  * cleaned, at most REG_MESSAGE_MAX bytes. Empty when there are none. Returns text. */
 #define REG_MESSAGE_TEXT_MAX (REG_MESSAGE_MAX + 4)
@@ -318,11 +321,22 @@ const char *reg_message(struct mir_span body, char text[REG_MESSAGE_TEXT_MAX]);
 /** The hint for a TLS failure. Always false. */
 bool reg_tls_hint(const struct reg_host *host, struct mir_error *err);
 
-/* ---- uploads (upload.c, used by relay.c) --------------------------------------------------- */
+/* ---- uploads (upload.c, finish.c; used by mount.c and relay.c) ------------------------------ */
 
+/** One POST that mounts, or with mount_from NULL starts an upload. True: an answer of any status. */
+MIR_MUST_CHECK bool reg_upload_post(struct reg_session *session, const struct reg_repo *repo,
+                                    const struct img_digest *digest, const char *mount_from,
+                                    struct http_response *response, struct mir_error *err);
+/** Does the answer to it say that the blob was mounted, this one and no other? */
+bool reg_upload_is_mounted(const struct http_response *response, const struct img_digest *digest);
+/** The place for the next request of a session, with the digest: what the answer to this one has as
+ * Location, absolute or relative, its query kept. The caller frees. err: MIR_E_PROTOCOL. */
+MIR_MUST_CHECK bool reg_upload_url(const struct http_response *response, enum http_method method,
+                                   const struct img_digest *digest, char **out,
+                                   struct mir_error *err);
 /** One POST that mounts or starts. Mounted: *location is NULL. Else the URL for the PUT, with the
- * digest; the caller frees. Where mounting is not allowed *mount_from becomes NULL, and a second
- * POST starts the upload. */
+ * digest; the caller frees. Where it cannot be mounted *mount_from becomes NULL, and a second POST
+ * starts the upload. */
 MIR_MUST_CHECK bool reg_upload_start(struct reg_session *session, const struct reg_repo *repo,
                                      const struct img_descriptor *blob, const char **mount_from,
                                      char **location, struct mir_error *err);
@@ -331,6 +345,13 @@ MIR_MUST_CHECK bool reg_upload_judge(struct reg_session *session, const struct r
                                      const struct img_descriptor *blob,
                                      const struct http_response *response, bool *again,
                                      struct mir_error *err);
+/** Does a status say that the upload is complete? */
+bool reg_upload_is_complete(int status);
+/** After a 202 to the PUT: true once the blob is there. */
+MIR_MUST_CHECK bool reg_upload_finish(struct reg_session *session, const struct reg_call *put,
+                                      const struct img_descriptor *blob,
+                                      const struct http_response *accepted, bool *again,
+                                      struct mir_error *err);
 
 /** MIR_E_FORMAT unless host, repository (and reference, if not NULL) follow their grammar. */
 MIR_MUST_CHECK bool reg_check_names(const struct reg_repo *repo, const char *reference,

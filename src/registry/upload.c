@@ -2,6 +2,9 @@
  * Blobs going out: one POST that mounts or starts an upload, one PUT with the whole content. When
  * the PUT does not succeed the session it used is of no use any more, so each try is a new POST.
  *
+ * Registries differ in what they know of mounting, so whatever one answers to it, an upload begins
+ * without; only being asked for patience (429) is passed on.
+ *
  * Spec: OCI distribution 1.1, "Pushing blobs", "POST then PUT" and "Mounting a blob from another
  * repository".
  */
@@ -11,76 +14,153 @@ static const struct http_header octets = {"Content-Type", "application/octet-str
 
 /* ---- starting ------------------------------------------------------------------------------ */
 
-/* The place for the PUT: Location, absolute or relative, its query kept, and the digest. */
-static bool put_url(const struct http_response *response, const struct img_digest *digest,
-                    char **out, struct mir_error *err)
+bool reg_upload_url(const struct http_response *response, enum http_method method,
+                    const struct img_digest *digest, char **out, struct mir_error *err)
 {
     const char *location = http_response_header(response, "Location");
     auto_free char *shown = http_url_redact(response->url);
     auto_free char *url = NULL;
 
     if (!location)
-        return mir_fail(err, MIR_E_PROTOCOL, "POST %s: the upload has no Location", shown);
+        return mir_fail(err, MIR_E_PROTOCOL, "%s %s: the upload has no Location",
+                        http_method_name(method), shown);
     if (!http_url_resolve(response->url, location, &url, err))
-        return mir_context(err, "POST %s", shown);
+        return mir_context(err, "%s %s", http_method_name(method), shown);
     *out = mir_format("%s%sdigest=%s", url, strchr(url, '?') ? "&" : "?", digest->text);
     return true;
 }
 
-static bool post(struct reg_session *session, const struct reg_repo *repo,
-                 const struct img_descriptor *blob, const char *mount_from, char **location,
-                 struct mir_error *err)
+static struct reg_call post_call(const struct reg_repo *repo, const char *mount_from)
 {
-    struct mir_buf path;
-    auto_free char *text = NULL;
-    auto_response response = HTTP_RESPONSE_INIT;
-    struct reg_call call = {
+    return (struct reg_call){
         .method = HTTP_POST, .repo = repo, .access = REG_PUSH, .mount_from = mount_from};
+}
+
+bool reg_upload_post(struct reg_session *session, const struct reg_repo *repo,
+                     const struct img_digest *digest, const char *mount_from,
+                     struct http_response *response, struct mir_error *err)
+{
+    struct reg_call call = post_call(repo, mount_from);
+    auto_buf path;
 
     mir_buf_init(&path, 4096);
     mir_buf_text(&path, "blobs/uploads/");
     if (mount_from) {
-        mir_buf_printf(&path, "?mount=%s&from=", blob->digest.text);
+        mir_buf_printf(&path, "?mount=%s&from=", digest->text);
         http_url_escape(&path, mir_span_of(mount_from));
     }
-    text = mir_buf_take(&path);
-    call.path = text;
-    if (!reg_call_send(session, &call, &response, err))
+    call.path = path.ptr;
+    return mir_buf_check(&path, "the name to mount from", err) &&
+           reg_call_send(session, &call, response, err);
+}
+
+bool reg_upload_is_mounted(const struct http_response *response, const struct img_digest *digest)
+{
+    const char *claimed = http_response_header(response, "Docker-Content-Digest");
+
+    return response->status == 201 && (!claimed || strcmp(claimed, digest->text) == 0);
+}
+
+static bool start_plain(struct reg_session *session, const struct reg_repo *repo,
+                        const struct img_digest *digest, char **location, struct mir_error *err)
+{
+    auto_response response = HTTP_RESPONSE_INIT;
+    const struct reg_call call = post_call(repo, NULL);
+
+    if (!reg_upload_post(session, repo, digest, NULL, &response, err))
         return false;
-    *location = NULL;
-    if (response.status == 201 && mount_from)
-        return true;
     if (response.status != 202)
         return reg_refuse(session, &call, &response, err);
-    return put_url(&response, &blob->digest, location, err);
+    return reg_upload_url(&response, HTTP_POST, digest, location, err);
+}
+
+/* A registry that does not know the word is not asked again. */
+static void note_no_mount(struct reg_host *host, int status)
+{
+    if (status != 405 && status != 501)
+        return;
+    (void)pthread_mutex_lock(&host->lock);
+    host->never_mounts = true;
+    (void)pthread_mutex_unlock(&host->lock);
+}
+
+static bool never_mounts(struct reg_host *host)
+{
+    bool never;
+
+    (void)pthread_mutex_lock(&host->lock);
+    never = host->never_mounts;
+    (void)pthread_mutex_unlock(&host->lock);
+    return never;
+}
+
+/* True without mounted and location: it has to be uploaded, and nothing is begun yet. */
+static bool start_mount(struct reg_session *session, const struct reg_repo *repo,
+                        const struct img_digest *digest, const char *mount_from, bool *mounted,
+                        char **location, struct mir_error *err)
+{
+    auto_response response = HTTP_RESPONSE_INIT;
+    const struct reg_call call = post_call(repo, mount_from);
+    struct mir_error refused = MIR_ERROR_INIT;
+    struct reg_host *host = NULL;
+
+    if (!reg_host_get(session->client, repo->host, repo->insecure, &host, err))
+        return false;
+    if (never_mounts(host))
+        return true;
+    if (!reg_upload_post(session, repo, digest, mount_from, &response, err))
+        return false;
+    *mounted = reg_upload_is_mounted(&response, digest);
+    if (*mounted)
+        return true;
+    if (response.status == 202 && http_response_header(&response, "Location"))
+        return reg_upload_url(&response, HTTP_POST, digest, location, err);
+    if (response.status == 429)
+        return reg_refuse(session, &call, &response, err);
+    note_no_mount(host, response.status);
+    (void)reg_refuse(session, &call, &response, &refused);
+    mir_log(session->client->options.sink, MIR_LEVEL_DEBUG, "%s; uploading instead", refused.text);
+    return true;
 }
 
 bool reg_upload_start(struct reg_session *session, const struct reg_repo *repo,
                       const struct img_descriptor *blob, const char **mount_from, char **location,
                       struct mir_error *err)
 {
-    struct mir_error refused = MIR_ERROR_INIT;
+    bool mounted = false;
 
-    if (!*mount_from)
-        return post(session, repo, blob, NULL, location, err);
-    if (post(session, repo, blob, *mount_from, location, &refused))
-        return true;
-    /* Who may push here need not be allowed to pull there. */
-    if (refused.code != MIR_E_AUTH && refused.code != MIR_E_NOT_FOUND) {
-        *err = refused;
+    *location = NULL;
+    if (*mount_from &&
+        !start_mount(session, repo, &blob->digest, *mount_from, &mounted, location, err))
         return false;
-    }
-    mir_log(session->client->options.sink, MIR_LEVEL_DEBUG, "%s; uploading instead", refused.text);
+    if (mounted || *location)
+        return true;
     *mount_from = NULL;
-    return post(session, repo, blob, NULL, location, err);
+    return start_plain(session, repo, &blob->digest, location, err);
 }
 
 /* ---- judging ------------------------------------------------------------------------------- */
 
-/* Refusals that a new session may be spared: the old one is gone, or in a state nobody knows. */
-static bool is_session_trouble(int status)
+/* Refusals that a new session may be spared: the old one is gone, or in a state nobody knows. Some
+ * of those statuses also say that no session will do. */
+static bool is_session_trouble(const struct http_response *response)
 {
-    return status == 400 || status == 404 || status == 409 || status == 416;
+    static const char *const final[] = {"NAME_UNKNOWN", "NAME_INVALID", "DENIED", "UNAUTHORIZED",
+                                        "UNSUPPORTED"};
+
+    if (response->status != 400 && response->status != 404 && response->status != 409 &&
+        response->status != 416)
+        return false;
+    for (size_t i = 0; i < sizeof(final) / sizeof(final[0]); i++) {
+        if (reg_says(response, final[i]))
+            return false;
+    }
+    return true;
+}
+
+bool reg_upload_is_complete(int status)
+{
+    return status == 201 || status == 200 || status == 204;
 }
 
 bool reg_upload_judge(struct reg_session *session, const struct reg_call *call,
@@ -90,8 +170,10 @@ bool reg_upload_judge(struct reg_session *session, const struct reg_call *call,
     const char *claimed = http_response_header(response, "Docker-Content-Digest");
     auto_free char *shown = http_url_redact(response->url);
 
-    *again = is_session_trouble(response->status) || http_status_may_pass(response->status);
-    if (response->status != 201 && response->status != 200 && response->status != 204)
+    *again = is_session_trouble(response) || http_status_may_pass(response->status);
+    if (response->status == 202)
+        return reg_upload_finish(session, call, blob, response, again, err);
+    if (!reg_upload_is_complete(response->status))
         return reg_refuse(session, call, response, err);
     if (!claimed || strcmp(claimed, blob->digest.text) == 0 ||
         !mir_starts_with(claimed, img_digest_algo_name(&blob->digest)))
@@ -101,6 +183,15 @@ bool reg_upload_judge(struct reg_session *session, const struct reg_call *call,
 }
 
 /* ---- putting ------------------------------------------------------------------------------- */
+
+/* What limits the size of requests often says so by hanging up. */
+static bool hint_break(struct mir_error *err)
+{
+    if (err->code != MIR_E_NETWORK)
+        return false;
+    return mir_hint(err, "if it is always the large ones that break: a limit (of size or time) of "
+                         "the registry, or of a proxy in front of it, has to be raised");
+}
 
 static bool put_once(struct reg_session *session, const struct reg_repo *repo,
                      const struct img_descriptor *blob, const char *mount_from,
@@ -129,7 +220,7 @@ static bool put_once(struct reg_session *session, const struct reg_repo *repo,
     call.mount_from = mount_from;
     if (!reg_call_send(session, &call, response, err)) {
         *again = mir_may_retry(err);
-        return false;
+        return hint_break(err);
     }
     return reg_upload_judge(session, &call, blob, response, again, err);
 }
