@@ -22,7 +22,8 @@
 #   skip WHY                   end it as skipped (exit 77)
 #   need COMMAND...            skip unless they are installed
 #   wait_until SECONDS CMD...  until CMD succeeds; fails the test after that time
-#   start_registry [--tls] [--htpasswd] [--delete]   a docker-registry on loopback: $REGISTRY
+#   start_registry [--tls] [--htpasswd] [--delete] [--token]   a docker-registry on loopback: $REGISTRY
+#   start_tokenserver RULES [OPTIONS]   a token service for --token: $TOKENS, $TOKENS_LOG
 #   have_podman                is there a podman that works? podman_ ARGS... runs it
 #   start_serve ARGS...        "mirror serve ARGS --listen 127.0.0.1:0": $SERVE
 #   images DIR SET [OPTIONS]   an OCI layout with the images of a set (tests/lib/tools/mkimages.c)
@@ -241,6 +242,10 @@ start_registry() {
             htpasswd -Bbn pilot secret >"$home/htpasswd" 2>/dev/null
             auth="auth: {htpasswd: {realm: test, path: $home/htpasswd}}"
             ;;
+        --token)
+            auth="auth: {token: {realm: $TOKENS_URL/token, service: test, issuer: tokenserver,
+  rootcertbundle: $T/token.crt}}"
+            ;;
         *) fail "start_registry: unknown option $option" ;;
         esac
     done
@@ -258,6 +263,27 @@ END
     start_process "$REGISTRY_LOG" docker-registry serve "$home/config.yml"
     server_address "$REGISTRY_LOG" 'listening on '
     REGISTRY=$ADDRESS REGISTRY_PID=$PROCESS
+}
+
+# start_tokenserver RULES [OPTIONS]: RULES is the text of tests/lib/tools/tokenserver.c's --rules.
+# $TOKENS is its address, $TOKENS_URL begins with its scheme; it speaks https when given --tls-cert.
+start_tokenserver() {
+    local home scheme=http
+    TOKENSERVERS=$((${TOKENSERVERS:-0} + 1))
+    home=$T/tokens$TOKENSERVERS
+    mkdir -p "$home"
+    printf '%s\n' "$1" >"$home/rules"
+    shift
+    case " $* " in *" --tls-cert "*) scheme=https ;; esac
+    [ -e "$T/token.crt" ] ||
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=token signer" \
+            -keyout "$T/token.key" -out "$T/token.crt" 2>/dev/null
+    TOKENS_LOG=$home/requests
+    : >"$TOKENS_LOG"
+    start_process "$home/log" "$TOOLS/tokenserver" --rules "$home/rules" --cert "$T/token.crt" \
+        --key "$T/token.key" --log "$TOKENS_LOG" "$@"
+    server_address "$home/log" 'listening on '
+    TOKENS=$ADDRESS TOKENS_URL=$scheme://$ADDRESS TOKENS_PID=$PROCESS
 }
 
 # How many requests a registry got that match a pattern ("GET /v2/a/blobs/").
