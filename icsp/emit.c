@@ -430,7 +430,7 @@ static bool check_entries(struct emission *e, const char *option, struct icsp_te
     return true;
 }
 
-static bool is_object_name(const char *name)
+bool icsp_is_object_name(const char *name)
 {
     size_t len = strlen(name);
 
@@ -456,7 +456,7 @@ static bool check_options(struct emission *e)
                        "a cluster takes allowed registries or blocked registries, not both");
         return mir_hint(e->err, "keep --allow-only/--allow or --block-source/--block");
     }
-    if (options->name && !is_object_name(options->name)) {
+    if (options->name && !icsp_is_object_name(options->name)) {
         (void)mir_fail(e->err, MIR_E_USAGE, "\"%.100s\" is no name for a cluster object",
                        options->name);
         return mir_hint(e->err, "use lower-case letters, digits, '-' and '.'");

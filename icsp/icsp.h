@@ -28,6 +28,7 @@
 
 #define ICSP_OBJECTS_MAX 1000000      /* objects taken in at once */
 #define ICSP_FILE_MAX    (256u << 20) /* bytes of one file that is written */
+#define ICSP_LISTS_MAX   4            /* a List in a List ... */
 
 /* ---- objects in ---- */
 
@@ -193,5 +194,24 @@ MIR_MUST_CHECK bool icsp_emit(const struct icsp_pair *pairs, size_t count,
                               const struct icsp_emit_options *options,
                               struct icsp_object_files *out, struct icsp_findings *findings,
                               struct mir_error *err);
+
+/** Would a cluster take it as the name of an object? */
+bool icsp_is_object_name(const char *name);
+
+/* ---- from an old kind to a new one ---- */
+
+/**
+ * Every ImageContentSourcePolicy of one file as an ImageDigestMirrorSet, which means the same on a
+ * node of a generation that knows it.
+ *
+ * objects    new; documents were read with icsp_objects_lines(objects), for the lines in messages.
+ * out        an array of objects, never empty; the caller owns it.
+ * findings   what else the file holds and is left as it is; what the API server of the new kind
+ *            would refuse although that of the old one took it.
+ * err        MIR_E_FORMAT: a field of the wrong type, no usable name, nothing to migrate.
+ */
+MIR_MUST_CHECK bool icsp_migrate(struct icsp_objects *objects, json_t *documents, const char *name,
+                                 json_t **out, struct icsp_findings *findings,
+                                 struct mir_error *err);
 
 #endif

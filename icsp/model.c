@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 
-#define LIST_DEPTH_MAX 4 /* a List in a List ... */
 #define NAME_MAX_BYTES                                                                             \
     4096 /* of a scope or mirror: far above what a reference can have, and low                     \
             enough to look at every part of it */
@@ -388,7 +387,7 @@ static bool add_items(struct intake *in, const json_t *list, unsigned depth)
     json_t *item;
     size_t i;
 
-    if (depth >= LIST_DEPTH_MAX)
+    if (depth >= ICSP_LISTS_MAX)
         return icsp_reject(in->findings, in->err, MIR_E_LIMIT,
                            (struct icsp_place){.object = in->origin, .rule = "limit"}, NULL,
                            "List in List in List");
