@@ -196,3 +196,16 @@ void icsp_findings_release(struct icsp_findings *findings)
     free(findings->items);
     *findings = (struct icsp_findings){0};
 }
+
+bool icsp_refuse_line(struct mir_error *err, const char *name, unsigned line, const char *fmt, ...)
+{
+    char text[sizeof(err->text)];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (line > 0)
+        return mir_fail(err, MIR_E_FORMAT, "%s:%u: %s", name, line, text);
+    return mir_fail(err, MIR_E_FORMAT, "%s: %s", name, text);
+}

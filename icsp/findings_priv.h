@@ -34,6 +34,10 @@ void icsp_say(struct icsp_findings *findings, enum icsp_severity severity, struc
 bool icsp_reject(struct icsp_findings *findings, struct mir_error *err, enum mir_code code,
                  struct icsp_place place, const char *hint, const char *fmt, ...) MIR_PRINTF(6, 7);
 
+/** An error about a file: "NAME:LINE: TEXT", without the line when it is 0. Returns false. */
+bool icsp_refuse_line(struct mir_error *err, const char *name, unsigned line, const char *fmt, ...)
+    MIR_PRINTF(4, 5);
+
 /** Where place points: the whole path (the caller frees; NULL without a field), and the line of
  * what stands there, or of the nearest thing around it. */
 void icsp_place_find(const struct icsp_place *place, char **path, unsigned *line);

@@ -9,35 +9,10 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "icsp/policy_priv.h"
 #include "icsp/scope_priv.h"
 
 /* ---- policy.json ---- */
-
-static bool has_colons(struct mir_span text, size_t max)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        count += text.ptr[i] == ':';
-    return count > max;
-}
-
-/* What transport "atomic" takes: HOST[/A[/B[:TAG]]], no ':' in A. */
-static bool is_atomic_scope(const char *text)
-{
-    struct mir_span rest = mir_span_of(text);
-    struct mir_span second;
-    size_t at;
-
-    if (!mir_span_find(rest, '/', &at))
-        return true;
-    rest = mir_span_from(rest, at + 1);
-    if (!mir_span_find(rest, '/', &at))
-        return !has_colons(rest, 0);
-    second = mir_span_first(rest, at);
-    rest = mir_span_from(rest, at + 1);
-    return !has_colons(second, 0) && !mir_span_find(rest, '/', &at) && !has_colons(rest, 1);
-}
 
 static size_t count_slashes(const char *text)
 {
@@ -53,7 +28,7 @@ static bool breaks_policy(const struct icsp_lint *lint, const char *scope)
 {
     bool left_out = !lint->in->generation->atomic_is_docker && count_slashes(scope) >= 3;
 
-    return !left_out && !is_atomic_scope(scope);
+    return !left_out && !icsp_policy_is_atomic_scope(scope);
 }
 
 static void warn_policy(struct icsp_lint *lint, const struct icsp_origin *object, const char *field,

@@ -6,6 +6,7 @@
 #define ICSP_POLICY_PRIV_H
 
 #include "base/buf.h"
+#include "base/tree.h"
 #include "icsp/generation_priv.h"
 
 /* The bytes of the file that every node has. */
@@ -31,6 +32,15 @@ json_t *icsp_policy_base(void);
  * "NAME:LINE: ...", for what is no JSON or has not the shape of a policy. */
 MIR_MUST_CHECK bool icsp_policy_read(struct mir_span text, const char *name, json_t **out,
                                      struct mir_error *err);
+/** The same, and everything in it is something the container library knows: an unknown key, type or
+ * scope is an error, as it is there. */
+MIR_MUST_CHECK bool icsp_policy_read_strict(struct mir_span text, const char *name, json_t **out,
+                                            struct mir_error *err);
+/** That check alone, of what icsp_policy_read() gave. lines may be NULL. */
+MIR_MUST_CHECK bool icsp_policy_check(json_t *policy, const char *name,
+                                      const struct mir_lines *lines, struct mir_error *err);
+/** What transport "atomic" takes as a scope: HOST[/A[/B[:TAG]]], no ':' in A. */
+bool icsp_policy_is_atomic_scope(const char *scope);
 /** Change policy by the lists and requirements: transports docker and atomic are replaced. */
 void icsp_policy_build(json_t *policy, const struct icsp_policy_input *input);
 /** Append one requirement to a scope of transports docker and atomic, making what is missing. */

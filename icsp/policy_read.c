@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "icsp/findings_priv.h"
 
 /* ---- shape ---- */
 
@@ -18,15 +19,12 @@
 struct shape {
     const char *name;
     const struct mir_lines *lines; /* NULL: not known */
+    bool is_strict;                /* all of it has to be known, not only the outline */
     struct mir_error *err;
 };
 
-static bool misshapen(const struct shape *s, unsigned line, const char *what, const char *rule)
-{
-    if (line > 0)
-        return mir_fail(s->err, MIR_E_FORMAT, "%s:%u: %.200s: %s", s->name, line, what, rule);
-    return mir_fail(s->err, MIR_E_FORMAT, "%s: %.200s: %s", s->name, what, rule);
-}
+#define misshapen(s, line, what, rule)                                                             \
+    icsp_refuse_line((s)->err, (s)->name, line, "%.200s: %s", what, rule)
 
 static bool check_requirements(const struct shape *s, const json_t *list, unsigned line,
                                const char *what)
@@ -88,20 +86,23 @@ static bool check_shape(const struct shape *s, json_t *policy)
     return check_requirements(s, json_object_get(policy, "default"),
                               mir_lines_member(s->lines, policy, "default"), "default") &&
            (!transports ||
-            check_transports(s, transports, mir_lines_member(s->lines, policy, "transports")));
+            check_transports(s, transports, mir_lines_member(s->lines, policy, "transports"))) &&
+           (!s->is_strict || icsp_policy_check(policy, s->name, s->lines, s->err));
 }
 
 /* The same complaint, with the line: JSON is YAML, whose reader knows lines. */
-static bool complain_with_line(struct mir_span text, const char *name, struct mir_error *err)
+static bool complain_with_line(struct mir_span text, const struct shape *shape)
 {
     auto_lines *lines = mir_lines_new();
     auto_json *documents = NULL;
     struct mir_error found = MIR_ERROR_INIT;
-    struct shape s = {.name = name, .lines = lines, .err = &found};
+    struct shape s = *shape;
 
-    if (mir_yaml_parse_lines(text, name, lines, &documents, &found) &&
+    s.lines = lines;
+    s.err = &found;
+    if (mir_yaml_parse_lines(text, s.name, lines, &documents, &found) &&
         !check_shape(&s, json_array_get(documents, 0)))
-        *err = found;
+        *shape->err = found;
     return false;
 }
 
@@ -218,16 +219,26 @@ static void normalise(json_t *policy)
     }
 }
 
-bool icsp_policy_read(struct mir_span text, const char *name, json_t **out, struct mir_error *err)
+static bool read_policy(struct mir_span text, const struct shape *s, json_t **out)
 {
-    struct shape s = {.name = name, .err = err};
     auto_json *policy = NULL;
 
-    if (!mir_json_parse(text, name, &policy, err))
+    if (!mir_json_parse(text, s->name, &policy, s->err))
         return false;
-    if (!check_shape(&s, policy))
-        return complain_with_line(text, name, err);
+    if (!check_shape(s, policy))
+        return complain_with_line(text, s);
     normalise(policy);
     *out = mir_steal(&policy);
     return true;
+}
+
+bool icsp_policy_read(struct mir_span text, const char *name, json_t **out, struct mir_error *err)
+{
+    return read_policy(text, &(struct shape){.name = name, .err = err}, out);
+}
+
+bool icsp_policy_read_strict(struct mir_span text, const char *name, json_t **out,
+                             struct mir_error *err)
+{
+    return read_policy(text, &(struct shape){.name = name, .is_strict = true, .err = err}, out);
 }

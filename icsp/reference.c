@@ -3,8 +3,11 @@
  */
 #include "icsp/reference_priv.h"
 
-#define NAME_MAX_BYTES 255
-#define TAG_MAX_BYTES  128
+#include "base/mem.h"
+
+#define NAME_MAX_BYTES      255
+#define TAG_MAX_BYTES       128
+#define REFERENCE_MAX_BYTES 1024
 
 static bool is_digit(char c)
 {
@@ -211,4 +214,62 @@ bool icsp_reference_is_any(struct mir_span text)
     if (!names_host(host))
         return is_path(ref.repo);
     return is_domain_and_port(host) && is_path(mir_span_from(ref.repo, at + 1));
+}
+
+bool icsp_reference_is_host(struct mir_span text)
+{
+    return is_domain_and_port(text);
+}
+
+bool icsp_reference_is_plain(struct mir_span text, bool has_host)
+{
+    struct icsp_reference ref;
+    size_t at;
+
+    if (!icsp_reference_is_any(text) || !split(text, &ref) || ref.tag.len > 0 || ref.digest.len > 0)
+        return false;
+    return has_host ==
+           (mir_span_find(ref.repo, '/', &at) && names_host(mir_span_first(ref.repo, at)));
+}
+
+/* host/path with the host written out, and Docker Hub's own images below "library/". */
+static char *full_name(struct mir_span name)
+{
+    static const char hub[] = "docker.io";
+    struct mir_span host = mir_span_of(hub);
+    struct mir_span path = name;
+    size_t at;
+
+    if (mir_span_find(name, '/', &at) && names_host(mir_span_first(name, at))) {
+        host = mir_span_first(name, at);
+        path = mir_span_from(name, at + 1);
+    }
+    if (mir_span_is(host, "index.docker.io"))
+        host = mir_span_of(hub);
+    return mir_format("%.*s/%s%.*s", MIR_SPAN_ARG(host),
+                      mir_span_is(host, hub) && !mir_span_find(path, '/', &at) ? "library/" : "",
+                      MIR_SPAN_ARG(path));
+}
+
+bool icsp_reference_normalise(struct mir_span given, char **text, struct icsp_reference *out)
+{
+    struct icsp_reference ref;
+    auto_free char *name = NULL;
+    auto_free char *whole = NULL;
+
+    if (given.len > REFERENCE_MAX_BYTES || !icsp_reference_is_any(given) || !split(given, &ref))
+        return false;
+    name = full_name(ref.repo);
+    whole = mir_format("%s%s%.*s%s%.*s", name, ref.tag.len > 0 ? ":" : "", MIR_SPAN_ARG(ref.tag),
+                       ref.digest.len > 0 ? "@" : "", MIR_SPAN_ARG(ref.digest));
+    if (ref.tag.len == 0 && ref.digest.len == 0) {
+        char *tagged = mir_format("%s:latest", whole);
+
+        free(whole);
+        whole = tagged;
+    }
+    if (!icsp_reference_parse(mir_span_of(whole), out))
+        return false;
+    *text = mir_steal(&whole);
+    return true;
 }

@@ -22,4 +22,15 @@ bool icsp_reference_parse(struct mir_span text, struct icsp_reference *out);
 /** Does it parse as a Docker reference at all? Short names do. */
 bool icsp_reference_is_any(struct mir_span text);
 
+/** The canonical form of what a user may write: a name without a host is docker.io's, a name alone
+ * means ":latest". False when it is no reference. The caller frees *text, which *out borrows from.
+ */
+bool icsp_reference_normalise(struct mir_span given, char **text, struct icsp_reference *out);
+
+/** host[:port], as references have it. */
+bool icsp_reference_is_host(struct mir_span text);
+
+/** A repository without tag and digest: with a host in front, or without one. */
+bool icsp_reference_is_plain(struct mir_span text, bool has_host);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "base/toml.h"
 #include "icsp/generation_priv.h"
 #include "icsp/merge_priv.h"
 #include "icsp/reference_priv.h"
@@ -22,6 +23,7 @@ struct icsp_mirror {
     bool insecure;
     enum icsp_pull pull;
     bool says_all; /* ICSP_PULL_ALL was spelled out, and stays so */
+    unsigned line; /* of the file it was read from; 0: built */
 };
 
 struct icsp_registry {
@@ -30,6 +32,9 @@ struct icsp_registry {
     bool insecure;
     bool blocked;
     bool digest_only; /* "mirror-by-digest-only": the mirrors are for pulls by digest */
+    bool says_pull;   /* "pull-from-mirror", which only a mirror may have */
+    const char *file; /* that the entry was read from; borrowed; NULL: not known */
+    unsigned line;    /* in that file; 0: built */
     struct icsp_mirror *mirrors;
     size_t mirror_count, mirror_capacity;
 };
@@ -79,6 +84,28 @@ void icsp_registries_release(struct icsp_registries *registries);
 MIR_MUST_CHECK bool icsp_registries_read(struct icsp_registries *registries, struct mir_span text,
                                          const char *name, struct icsp_findings *findings,
                                          struct mir_error *err);
+
+/** What the container library takes from a file: version 1 as well, unless it is a drop-in. After
+ * that everything is checked as the library does and in its form: prefixes are set, no '/' at the
+ * end. err: "NAME:LINE...". */
+MIR_MUST_CHECK bool icsp_registries_read_runtime(struct icsp_registries *registries,
+                                                 struct mir_span text, const char *name,
+                                                 bool is_drop_in, struct icsp_findings *findings,
+                                                 struct mir_error *err);
+/** The second half of that: check and bring into form. */
+MIR_MUST_CHECK bool icsp_registries_settle(struct icsp_registries *registries, const char *name,
+                                           struct mir_error *err);
+
+/** Is there anything of version 1 ([registries.search] and its like) in the document? *some: yes,
+ * and not only empty lists. */
+MIR_MUST_CHECK bool icsp_registries_find_v1(const struct mir_toml *doc, bool *some,
+                                            struct mir_error *err);
+/** Take it: search, insecure, block. */
+MIR_MUST_CHECK bool icsp_registries_read_v1(struct icsp_registries *registries,
+                                            const struct mir_toml *doc, struct mir_error *err);
+/** The key of a table, however its letters are cased, as the library's reader takes it; the given
+ * word when there is none. Borrowed. */
+const char *icsp_registries_key(const struct mir_toml_table *table, const char *key);
 
 /** A new entry at the end, all empty, for a reader to fill; icsp_registries_index() when its
  * scope is known. */

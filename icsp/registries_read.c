@@ -2,11 +2,12 @@
  * Reading registries.conf (version 2) into the value that registries.c builds on: the file that
  * every node has, or the one given in its stead. What the container library would pass over
  * (unknown keys) is warned of, because a file that is written again loses it; what it would refuse
- * is refused, with line and column.
+ * is refused, with line and column. The library takes keys in any case of letters.
  */
 #include "icsp/registries_priv.h"
 
 #include <assert.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/toml.h"
@@ -24,12 +25,27 @@ struct reader {
 
 /* ---- keys ---- */
 
+static bool is_key(struct mir_span key, const char *word)
+{
+    return key.len == strlen(word) && strncasecmp(key.ptr, word, key.len) == 0;
+}
+
 static bool is_among(struct mir_span key, const char *const *known)
 {
     for (; *known; known++)
-        if (mir_span_is(key, *known))
+        if (is_key(key, *known))
             return true;
     return false;
+}
+
+const char *icsp_registries_key(const struct mir_toml_table *table, const char *key)
+{
+    if (mir_toml_find(table, key))
+        return key;
+    for (size_t i = 0; i < table->count; i++)
+        if (is_key(table->entries[i]->key, key))
+            return table->entries[i]->key.ptr;
+    return key;
 }
 
 static void warn_unknown(const struct reader *r, const struct mir_toml_table *table,
@@ -56,7 +72,7 @@ static bool copy_string(const struct reader *r, const struct mir_toml_table *tab
 {
     const char *text = "";
 
-    if (!mir_toml_get_string(r->doc, table, key, &text, r->err))
+    if (!mir_toml_get_string(r->doc, table, icsp_registries_key(table, key), &text, r->err))
         return false;
     free(*out);
     *out = mir_strdup(text);
@@ -68,12 +84,28 @@ static bool copy_strings(const struct reader *r, const struct mir_toml_table *ta
 {
     const struct mir_toml_array *array = NULL;
 
-    if (!mir_toml_get_array_of(r->doc, table, key, MIR_TOML_STRING, &array, r->err))
+    if (!mir_toml_get_array_of(r->doc, table, icsp_registries_key(table, key), MIR_TOML_STRING,
+                               &array, r->err))
         return false;
     out->given = array != NULL;
     for (size_t i = 0; array && i < array->count; i++)
         icsp_strings_add(out, array->items[i].string);
     return true;
+}
+
+static bool get_flag(const struct reader *r, const struct mir_toml_table *table, const char *key,
+                     bool *out)
+{
+    return mir_toml_get_boolean(r->doc, table, icsp_registries_key(table, key), out, r->err);
+}
+
+/* NULL when there are none. */
+static bool get_tables(const struct reader *r, const struct mir_toml_table *table, const char *key,
+                       const struct mir_toml_array **out)
+{
+    *out = NULL;
+    return mir_toml_get_array_of(r->doc, table, icsp_registries_key(table, key), MIR_TOML_TABLE,
+                                 out, r->err);
 }
 
 /* ---- entries ---- */
@@ -88,9 +120,10 @@ static bool read_pull(const struct reader *r, const struct mir_toml_table *table
                  {"all", ICSP_PULL_ALL},
                  {"digest-only", ICSP_PULL_DIGEST},
                  {"tag-only", ICSP_PULL_TAG}};
+    const char *key = icsp_registries_key(table, "pull-from-mirror");
     const char *word = "";
 
-    if (!mir_toml_get_string(r->doc, table, "pull-from-mirror", &word, r->err))
+    if (!mir_toml_get_string(r->doc, table, key, &word, r->err))
         return false;
     mirror->says_all = strcmp(word, "all") == 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -98,7 +131,7 @@ static bool read_pull(const struct reader *r, const struct mir_toml_table *table
             mirror->pull = words[i].pull;
             return true;
         }
-    return mir_toml_fail(r->doc, mir_toml_find(table, "pull-from-mirror")->at, r->err,
+    return mir_toml_fail(r->doc, mir_toml_find(table, key)->at, r->err,
                          "pull-from-mirror: \"%.100s\" is none of all, digest-only, tag-only",
                          word);
 }
@@ -112,11 +145,19 @@ static bool read_mirror(const struct reader *r, const struct mir_toml_table *tab
     mir_grow(&registry->mirrors, registry->mirror_count, &registry->mirror_capacity,
              sizeof(*registry->mirrors));
     mirror = &registry->mirrors[registry->mirror_count++];
-    *mirror = (struct icsp_mirror){.pull = ICSP_PULL_ALL};
+    *mirror = (struct icsp_mirror){.pull = ICSP_PULL_ALL, .line = table->at.line};
     warn_unknown(r, table, known);
     return copy_string(r, table, "location", &mirror->location) &&
-           mir_toml_get_boolean(r->doc, table, "insecure", &mirror->insecure, r->err) &&
-           read_pull(r, table, mirror);
+           get_flag(r, table, "insecure", &mirror->insecure) && read_pull(r, table, mirror);
+}
+
+/* An entry itself is not a mirror; settling refuses it, the operator passes it over. */
+static void note_pull(const struct mir_toml_table *table, struct icsp_registry *registry)
+{
+    const char *key = icsp_registries_key(table, "pull-from-mirror");
+    const struct mir_toml_value *value = mir_toml_find(table, key);
+
+    registry->says_pull = value && value->kind == MIR_TOML_STRING && value->string.len > 0;
 }
 
 static bool read_registry(const struct reader *r, const struct mir_toml_table *table)
@@ -126,14 +167,15 @@ static bool read_registry(const struct reader *r, const struct mir_toml_table *t
     struct icsp_registry *registry = icsp_registries_append(r->out);
     const struct mir_toml_array *mirrors = NULL;
 
+    registry->line = table->at.line;
     warn_unknown(r, table, known);
+    note_pull(table, registry);
     if (!copy_string(r, table, "prefix", &registry->prefix) ||
         !copy_string(r, table, "location", &registry->location) ||
-        !mir_toml_get_boolean(r->doc, table, "insecure", &registry->insecure, r->err) ||
-        !mir_toml_get_boolean(r->doc, table, "blocked", &registry->blocked, r->err) ||
-        !mir_toml_get_boolean(r->doc, table, "mirror-by-digest-only", &registry->digest_only,
-                              r->err) ||
-        !mir_toml_get_array_of(r->doc, table, "mirror", MIR_TOML_TABLE, &mirrors, r->err))
+        !get_flag(r, table, "insecure", &registry->insecure) ||
+        !get_flag(r, table, "blocked", &registry->blocked) ||
+        !get_flag(r, table, "mirror-by-digest-only", &registry->digest_only) ||
+        !get_tables(r, table, "mirror", &mirrors))
         return false;
     for (size_t i = 0; mirrors && i < mirrors->count; i++)
         if (!read_mirror(r, mirrors->items[i].table, registry))
@@ -146,7 +188,7 @@ static bool read_entries(const struct reader *r, const struct mir_toml_table *ro
 {
     const struct mir_toml_array *array = NULL;
 
-    if (!mir_toml_get_array_of(r->doc, root, "registry", MIR_TOML_TABLE, &array, r->err))
+    if (!get_tables(r, root, "registry", &array))
         return false;
     for (size_t i = 0; array && i < array->count; i++)
         if (!read_registry(r, array->items[i].table))
@@ -183,7 +225,7 @@ static bool read_aliases(const struct reader *r, const struct mir_toml_table *ro
 {
     const struct mir_toml_table *table = NULL;
 
-    if (!mir_toml_get_table(r->doc, root, "aliases", &table, r->err))
+    if (!mir_toml_get_table(r->doc, root, icsp_registries_key(root, "aliases"), &table, r->err))
         return false;
     r->out->has_aliases = table != NULL;
     for (size_t i = 0; table && i < table->count; i++)
@@ -216,12 +258,11 @@ static bool read_document(const struct reader *r)
                                         "short-name-mode",
                                         "additional-layer-store-auth-helper",
                                         "registry",
+                                        "registries",
                                         "aliases",
                                         NULL};
     const struct mir_toml_table *root = mir_toml_root(r->doc);
 
-    if (!reject_version_1(r, root))
-        return false;
     warn_unknown(r, root, known);
     return copy_strings(r, root, "unqualified-search-registries", &r->out->search) &&
            copy_strings(r, root, "credential-helpers", &r->out->helpers) &&
@@ -239,7 +280,48 @@ bool icsp_registries_read(struct icsp_registries *registries, struct mir_span te
     if (!mir_toml_parse(text, name, &doc, err))
         return false;
     r.doc = doc;
-    return read_document(&r);
+    return reject_version_1(&r, mir_toml_root(doc)) && read_document(&r);
+}
+
+/* Anything that counts; empty lists do not. */
+static bool is_filled(const struct icsp_registries *registries)
+{
+    return registries->count > 0 || registries->search.count > 0 || registries->helpers.count > 0 ||
+           registries->mode[0] || registries->layer_helper[0] || registries->alias_count > 0;
+}
+
+/* Both versions in one file, or version 1 in a drop-in. */
+static bool refuse_mixture(const char *name, bool is_drop_in, struct mir_error *err)
+{
+    if (is_drop_in)
+        (void)mir_fail(err, MIR_E_FORMAT,
+                       "%s: [registries...] is version 1 of registries.conf, which a drop-in "
+                       "cannot have",
+                       name);
+    else
+        (void)mir_fail(err, MIR_E_FORMAT,
+                       "%s: versions 1 ([registries...]) and 2 of registries.conf are mixed", name);
+    return mir_hint(err, "write unqualified-search-registries and [[registry]] entries alone");
+}
+
+bool icsp_registries_read_runtime(struct icsp_registries *registries, struct mir_span text,
+                                  const char *name, bool is_drop_in, struct icsp_findings *findings,
+                                  struct mir_error *err)
+{
+    auto_toml *doc = NULL;
+    struct reader r = {.out = registries, .findings = findings, .err = err};
+    bool old;
+
+    if (!mir_toml_parse(text, name, &doc, err))
+        return false;
+    r.doc = doc;
+    if (!read_document(&r) || !icsp_registries_find_v1(doc, &old, err))
+        return false;
+    if (old && (is_drop_in || is_filled(registries)))
+        return refuse_mixture(name, is_drop_in, err);
+    if (old && !icsp_registries_read_v1(registries, doc, err))
+        return false;
+    return icsp_registries_settle(registries, name, err);
 }
 
 void icsp_registries_init_base(struct icsp_registries *registries,
