@@ -13,6 +13,7 @@
  */
 #include "registry/auth_priv.h"
 
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #define BUILT_IN      "containers-auth.json"
 #define GIVEN_ORIGIN  "the command line"
 #define OUTCOME_BYTES 700
+#define PASSWD_BYTES  4096
 
 struct reg_auth {
     struct reg_creds given; /* --creds */
@@ -62,11 +64,29 @@ static char *runtime_file(void)
     return mir_format("/run/containers/%u/auth.json", (unsigned)getuid());
 }
 
+/* podman and skopeo write where DOCKER_CONFIG says, although they read the runtime file first. */
 char *reg_auth_default_file(void)
 {
     const char *named = environment("REGISTRY_AUTH_FILE");
+    const char *docker = environment("DOCKER_CONFIG");
 
-    return named ? mir_strdup(named) : runtime_file();
+    if (named)
+        return mir_strdup(named);
+    return docker ? mir_format("%s/config.json", docker) : runtime_file();
+}
+
+/* A service may have no HOME. */
+static char *home_dir(void)
+{
+    const char *home = environment("HOME");
+    char text[PASSWD_BYTES];
+    struct passwd entry, *found = NULL;
+
+    if (home)
+        return mir_strdup(home);
+    if (getpwuid_r(getuid(), &entry, text, sizeof(text), &found) != 0 || !found)
+        return mir_strdup("");
+    return mir_strdup(found->pw_dir);
 }
 
 /* Takes path. */
@@ -80,11 +100,10 @@ static struct reg_auth_file *add_file(struct reg_auth *auth, char *path)
 
 static void add_standard_files(struct reg_auth *auth)
 {
-    const char *home = environment("HOME");
     const char *config = environment("XDG_CONFIG_HOME");
     const char *docker = environment("DOCKER_CONFIG");
+    auto_free char *home = home_dir();
 
-    home = home ? home : "";
     reg_auth_file_read(add_file(auth, runtime_file()));
     reg_auth_file_read(add_file(auth, config
                                           ? mir_format("%s/containers/auth.json", config)

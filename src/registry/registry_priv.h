@@ -78,8 +78,9 @@ MIR_MUST_CHECK bool reg_auth_look(const struct reg_auth *auth, const char *host,
                                   const struct reg_auth_trace *trace, struct reg_creds *out,
                                   struct mir_error *err);
 
-/** The file a login is written to when none is named: REGISTRY_AUTH_FILE, else auth.json below
- * XDG_RUNTIME_DIR, else below /run/containers/UID. The caller frees. */
+/** The file a login is written to when none is named, as podman and skopeo choose it:
+ * REGISTRY_AUTH_FILE, else config.json in DOCKER_CONFIG, else containers/auth.json in
+ * XDG_RUNTIME_DIR, else /run/containers/UID/auth.json. The caller frees. */
 char *reg_auth_default_file(void);
 
 /* ---- credential helpers (helper.c) --------------------------------------------------------- */
@@ -216,7 +217,7 @@ struct reg_token_ask {
 struct reg_token {
     char *text;       /* secret; the holder frees */
     int64_t until_ms; /* when it runs out by its own word, on the client's clock */
-    bool fresh;       /* fetched during this very call */
+    bool fresh;       /* fetched during this very call, or denied before */
 };
 
 /** A token that is still good, from the cache or the realm; one thread asks, the others wait for
@@ -225,6 +226,8 @@ MIR_MUST_CHECK bool reg_token_get(struct reg_session *session, const struct reg_
                                   struct reg_token *out, struct mir_error *err);
 /** What makes two questions the same; no secret is in it. The caller frees. */
 char *reg_token_key(const struct reg_token_ask *ask);
+/** A fresh token for this question was refused. While it lives nobody need ask again. */
+void reg_token_deny(struct reg_tokens *tokens, const char *key, const char *text);
 
 /** Ask the realm, once. *text is a secret the caller frees; *life_ms counts from the call, 0: good
  * for one use. */
