@@ -10,6 +10,7 @@
 #include "http/http_priv.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <curl/curl.h>
 #include <strings.h>
 
@@ -38,6 +39,16 @@ static bool is_open_parameter(struct mir_span name)
     return false;
 }
 
+/* Names and digests, and no further parameter behind a separator we do not split at. */
+static bool is_open_value(struct mir_span value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if (!isalnum((unsigned char)value.ptr[i]) && !strchr("-._~:/,%+*", value.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
 static void add_visible(struct mir_buf *out, struct mir_span text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -61,29 +72,70 @@ static void redact_query(struct mir_buf *out, struct mir_span query)
             continue;
         }
         add_visible(out, mir_span_first(piece, at + 1));
-        if (is_open_parameter(mir_span_first(piece, at)))
+        if (is_open_parameter(mir_span_first(piece, at)) &&
+            is_open_value(mir_span_from(piece, at + 1)))
             add_visible(out, mir_span_from(piece, at + 1));
         else
             mir_buf_text(out, "***");
     }
 }
 
+/* Where the authority begins: behind a scheme, if there is one, and all slashes. What is taken for
+ * a URL may be anything, a reference without a scheme, say. */
+static size_t authority_start(struct mir_span url)
+{
+    size_t at = 0;
+
+    while (at < url.len && (isalnum((unsigned char)url.ptr[at]) || strchr("+-.", url.ptr[at])))
+        at++;
+    if (at == url.len || url.ptr[at] != ':' || at + 1 == url.len || !strchr("/\\", url.ptr[at + 1]))
+        at = 0;
+    else
+        at++;
+    while (at < url.len && strchr("/\\", url.ptr[at]))
+        at++;
+    return at;
+}
+
+/* "host:" and no number: rather a password with a slash in it. */
+static bool has_odd_port(struct mir_span authority)
+{
+    size_t at;
+
+    if (!mir_span_find_last(authority, ':', &at) || mir_span_ends_with(authority, "]"))
+        return false;
+    for (at++; at < authority.len; at++) {
+        if (!isdigit((unsigned char)authority.ptr[at]))
+            return true;
+    }
+    return false;
+}
+
 /* Everything up to the path, user info replaced. Returns what is left. */
 static struct mir_span redact_authority(struct mir_buf *out, struct mir_span url)
 {
-    const char *mark = memmem(url.ptr, url.len, "://", 3);
-    size_t start = mark ? (size_t)(mark - url.ptr) + 3 : 0;
+    size_t start = authority_start(url);
     struct mir_span rest = mir_span_from(url, start);
     size_t end = 0;
     size_t at;
 
-    while (end < rest.len && !strchr("/?#\\", rest.ptr[end]))
+    while (end < rest.len && !strchr("/?#", rest.ptr[end]))
         end++;
+    if (has_odd_port(mir_span_first(rest, end))) {
+        while (end < rest.len && rest.ptr[end] != '?')
+            end++;
+    }
     add_visible(out, mir_span_first(url, start));
     if (mir_span_find_last(mir_span_first(rest, end), '@', &at)) {
         mir_buf_text(out, "***@");
         rest = mir_span_from(rest, at + 1);
         end -= at + 1;
+    }
+    if (has_odd_port(mir_span_first(rest, end))) {
+        (void)mir_span_find(rest, ':', &at);
+        add_visible(out, mir_span_first(rest, at + 1));
+        mir_buf_text(out, "***");
+        return mir_span_from(rest, end);
     }
     add_visible(out, mir_span_first(rest, end));
     return mir_span_from(rest, end);

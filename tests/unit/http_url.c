@@ -31,6 +31,18 @@ static void redact_hides_secrets(void **state)
         {"https://h/x?a=1#secret", "https://h/x?a=***"},
         {"https://h?u=a@b", "https://h?u=***"},
         {"h/x\r\ny", "h/x??y"},
+        {"//u:p@h/x", "//***@h/x"},
+        {"///u:p@h/x", "///***@h/x"},
+        {"http:/u:p@h/x", "http:/***@h/x"},
+        {"http:\\\\u:p@h/x", "http:\\\\***@h/x"},
+        {"http://u:p\\@h/x", "http://***@h/x"},
+        {"u:p@h/x", "***@h/x"},
+        {"https://u:p/q@h/x?y=z", "https://***@h/x?y=***"},
+        {"https://u:p#q@h/x", "https://u:***"},
+        {"https://[::1]:5000/x", "https://[::1]:5000/x"},
+        {"https://h/a@b", "https://h/a@b"},
+        {"https://h/x?digest=sha256:1;sig=abc", "https://h/x?digest=***"},
+        {"https://h/x?scope=registry:catalog:*", "https://h/x?scope=registry:catalog:*"},
         {"", ""},
     };
 
