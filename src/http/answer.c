@@ -19,6 +19,7 @@
 void http_response_release(struct http_response *response)
 {
     free(response->url);
+    free(response->via);
     mir_buf_release(&response->headers);
     mir_buf_release(&response->body);
     *response = (struct http_response){0};

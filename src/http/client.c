@@ -25,23 +25,13 @@ void http_global_cleanup(void)
     curl_global_cleanup();
 }
 
-/* libcurl leaves the upper-case name alone because of CGI; so do we where it may be CGI. */
-static char *find_plain_proxy(void)
-{
-    const char *upper = getenv("HTTP_PROXY");
-
-    if (getenv("http_proxy") || getenv("REQUEST_METHOD") || !upper || upper[0] == '\0')
-        return NULL;
-    return mir_strdup(upper);
-}
-
 struct http_client *http_client_new(const struct http_options *options)
 {
     struct http_client *client = mir_alloc(sizeof(*client));
 
     client->user_agent =
         mir_strdup(options->user_agent ? options->user_agent : "mirror/" MIRROR_VERSION);
-    client->plain_proxy = find_plain_proxy();
+    client->proxies = http_proxies_new();
     client->retry_times = options->retry_times;
     client->connect_timeout_ms =
         options->connect_timeout_ms > 0 ? options->connect_timeout_ms : HTTP_CONNECT_MS;
@@ -61,7 +51,7 @@ void http_client_free(struct http_client *client)
     if (!client)
         return;
     free(client->user_agent);
-    mir_free_secret(client->plain_proxy);
+    http_proxies_free(client->proxies);
     http_rate_free(client->rate);
     free(client);
 }

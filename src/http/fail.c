@@ -21,20 +21,6 @@ static char *hide_user_info(char *text)
     return text;
 }
 
-/* A proxy that does not let us through is final, unless it is only busy. */
-bool http_fail_proxy(struct mir_error *err, long status)
-{
-    auto_free char *words = http_status_text((int)status);
-
-    err->sys = (int)status;
-    if (status == 407) {
-        (void)mir_fail(err, MIR_E_AUTH, "the proxy: %s", words);
-        return mir_hint(err, "put user and password into the proxy's URL in the environment");
-    }
-    return mir_fail(err, http_status_may_pass((int)status) ? MIR_E_NETWORK : MIR_E_PROTOCOL,
-                    "the proxy refuses to connect: %s", words);
-}
-
 static enum mir_code code_of_curl(CURLcode code)
 {
     switch ((int)code) {
@@ -85,23 +71,104 @@ bool http_error_is_handshake(const struct mir_error *err)
 
 bool http_is_dropped_handshake(const char *curl_text)
 {
-    return is_dropped_handshake(curl_text);
+    return is_dropped_handshake(curl_text) && !http_is_client_alert(curl_text);
 }
 
-bool http_fail_curl(struct mir_error *err, CURLcode code, const char *curl_text)
+/* ---- proxies ------------------------------------------------------------------------------- */
+
+static bool hint_around(const struct http_try *t, const char *what, struct mir_error *err)
 {
-    auto_free char *text =
-        hide_user_info(mir_strdup(curl_text[0] != '\0' ? curl_text : curl_easy_strerror(code)));
+    auto_origin origin = {0};
+
+    if (!http_origin_of(t->response->url, &origin))
+        return false;
+    return mir_hint(err, "%s; NO_PROXY=%s goes around it", what, origin.host);
+}
+
+/* A proxy that does not let us through is final, unless it is only busy. */
+static bool fail_proxy_status(const struct http_try *t, int status, struct mir_error *err)
+{
+    auto_free char *words = http_status_text(status);
+    bool may_pass = http_status_may_pass(status);
+
+    if (status == 407) {
+        (void)mir_fail(err, MIR_E_AUTH, "the proxy %s (from %s) wants a login: %s", t->proxy->shown,
+                       t->proxy->variable, words);
+        err->sys = status;
+        return mir_hint(err,
+                        "put user and password into %s: http://USER:PASS@HOST:PORT, special "
+                        "characters as %%XX",
+                        t->proxy->variable);
+    }
+    (void)mir_fail(err, may_pass ? MIR_E_NETWORK : MIR_E_PROTOCOL,
+                   "the proxy %s (from %s) does not connect us: %s", t->proxy->shown,
+                   t->proxy->variable, words);
+    err->sys = status;
+    return hint_around(t,
+                       may_pass ? "can the proxy reach this host?"
+                                : "ask whoever runs the proxy to allow this host and port",
+                       err);
+}
+
+/* The proxy itself is not there, or its SOCKS does not want us. */
+static bool fail_proxy_reach(const struct http_try *t, CURLcode code, const char *text,
+                             struct mir_error *err)
+{
+    long why = CURLPX_OK;
+    bool refused;
+
+    (void)curl_easy_getinfo(t->easy, CURLINFO_PROXY_ERROR, &why);
+    refused = code == CURLE_PROXY && (why == CURLPX_USER_REJECTED || why == CURLPX_NO_AUTH);
+    (void)mir_fail(err, refused ? MIR_E_AUTH : MIR_E_NETWORK, "the proxy %s (from %s): %s",
+                   t->proxy->shown, t->proxy->variable, text);
+    err->sys = (int)code;
+    if (refused)
+        return mir_hint(err, "put user and password into %s", t->proxy->variable);
+    return hint_around(t, "is the proxy right, and up?", err);
+}
+
+/* ---- one try ------------------------------------------------------------------------------- */
+
+static bool is_proxy_trouble(CURLcode code)
+{
+    return code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_COULDNT_CONNECT ||
+           code == CURLE_PROXY;
+}
+
+static bool fail_plainly(const struct http_try *t, CURLcode code, const char *text,
+                         struct mir_error *err)
+{
     enum mir_code kind = code_of_curl(code);
 
-    if (code == CURLE_SSL_CONNECT_ERROR && is_dropped_handshake(text))
+    if (code == CURLE_SSL_CONNECT_ERROR && http_is_dropped_handshake(text))
         kind = MIR_E_NETWORK;
+    if (http_is_client_alert(text))
+        kind = MIR_E_TLS;
     if (kind == MIR_E_TLS)
-        (void)mir_fail(err, kind, "TLS: %s", text);
+        (void)http_fail_tls(err, t, code, text);
     else if (kind == MIR_E_LIMIT)
         (void)mir_fail(err, kind, "a header of the answer is too long");
     else
         (void)mir_fail(err, kind, "%s", text);
     err->sys = (int)code;
+    if (t->proxy)
+        (void)mir_context(err, "through the proxy %s (from %s)", t->proxy->shown,
+                          t->proxy->variable);
     return false;
+}
+
+bool http_fail_try(const struct http_try *t, CURLcode code, struct mir_error *err)
+{
+    auto_free char *text = hide_user_info(
+        mir_strdup(t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(code)));
+    long tunnel = 0;
+
+    (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+    if (t->proxy && tunnel >= 300)
+        return fail_proxy_status(t, (int)tunnel, err);
+    if (t->response->via && t->response->status == 407)
+        return fail_proxy_status(t, 407, err);
+    if (t->proxy && is_proxy_trouble(code))
+        return fail_proxy_reach(t, code, text, err);
+    return fail_plainly(t, code, text, err);
 }

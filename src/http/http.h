@@ -7,9 +7,8 @@
  * request to request, whatever the host.
  *
  * HTTP/1.1 only, because many small bodies over several connections are what registries serve
- * best; one setting in try.c decides. Proxies come from the environment as curl and Go read it:
- * http_proxy, HTTP_PROXY (not in CGI), HTTPS_PROXY, ALL_PROXY, NO_PROXY; hosts on loopback are
- * never reached through a proxy.
+ * best; one setting in handle.c decides. Proxies come from the environment as Go reads it, and
+ * ALL_PROXY as curl does: see proxy.c. Hosts on loopback are never reached through a proxy.
  *
  * Secrets: URLs reach errors and logs only through http_url_redact(); header values never do.
  *
@@ -72,12 +71,18 @@ struct http_tls_options {
     size_t ca_count;
     const char *cert_file; /* client certificate and key, PEM; both or none */
     const char *key_file;
+    /* For hints, copied: the folder where certificates for this host belong (NULL: no hints), and
+     * what the options of its side begin with, "src-" say (NULL: not known). */
+    const char *folder;
+    const char *options;
 };
 
 struct http_tls;
 
-/** Reads the CA files now, so that an unreadable one is named at once. The system's trust is
- * libcurl's, or SSL_CERT_FILE and SSL_CERT_DIR where they are set. */
+/** Reads the files now, so that an unreadable one is named at once. The system's trust is its
+ * bundle and its directory, as libcurl was built; SSL_CERT_FILE takes the place of the one,
+ * SSL_CERT_DIR (folders with ':' between, every file in them counts) that of the other, as Go has
+ * it. */
 MIR_MUST_CHECK bool http_tls_new(const struct http_tls_options *options, struct http_tls **out,
                                  struct mir_error *err);
 void http_tls_free(struct http_tls *tls);
@@ -164,6 +169,7 @@ struct http_request {
 struct http_response {
     int status;
     char *url;              /* the last one asked, after redirects */
+    char *via;              /* the proxy that may have answered instead of it; NULL: none could */
     struct mir_buf headers; /* read with http_response_header() */
     struct mir_buf body;    /* without sink; of a refusal the first HTTP_ERROR_BODY_MAX bytes */
     uint64_t reached;       /* where the sink stands: offset of the next byte */

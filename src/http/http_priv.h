@@ -22,7 +22,7 @@
 
 struct http_client {
     char *user_agent;
-    char *plain_proxy; /* HTTP_PROXY; the lower-case name is curl's own */
+    struct http_proxies *proxies;
     unsigned retry_times;
     int64_t connect_timeout_ms;
     int64_t stall_timeout_ms;
@@ -44,14 +44,73 @@ struct http_conn {
 
 struct http_tls {
     bool verify;
-    bool wants_path; /* SSL_CERT_DIR was set: the directory counts beside the bundle */
-    char *ca_file;   /* the system's bundle, or NULL */
-    char *ca_path;   /* the system's directory, or NULL */
-    char *ca_blob;   /* certificates trusted beside; NULL if none */
+    char *ca_file; /* SSL_CERT_FILE, or the system's bundle; NULL: none */
+    char *ca_path; /* the system's directory, where it counts; NULL: it does not */
+    char *ca_blob; /* all that is trusted beside ca_path, in one; NULL: ca_file is enough */
     size_t ca_blob_len;
     char *cert_file;
     char *key_file;
+    char *note;   /* what was wrong with the environment's wishes, " (...)"; NULL: nothing */
+    char *folder; /* as http_tls_options has them */
+    char *options;
 };
+
+/* ---- URLs (url.c) -------------------------------------------------------------------------- */
+
+void http_curlu_free(CURLU **url);
+#define auto_url __attribute__((cleanup(http_curlu_free))) CURLU
+void http_curl_text_free(char **text);
+#define auto_text __attribute__((cleanup(http_curl_text_free))) char
+
+struct http_origin {
+    bool https;
+    char *host; /* IPv6 in brackets */
+    char *port;
+};
+/** False for what is no http(s) URL. */
+bool http_origin_of(const char *url, struct http_origin *out);
+void http_origin_release(struct http_origin *origin);
+#define auto_origin __attribute__((cleanup(http_origin_release))) struct http_origin
+
+/* ---- proxies (proxy.c) --------------------------------------------------------------------- */
+
+struct http_proxy {
+    char *url;            /* for libcurl; may hold a password */
+    char *shown;          /* "http://HOST:PORT" */
+    const char *variable; /* of the environment; NULL: there is none */
+    bool is_bad;          /* what the variable holds is no URL of a proxy */
+    bool answers;         /* speaks HTTP itself, so an answer to plain HTTP may be its own */
+};
+
+struct http_proxies;
+
+/** From the environment, as it is now. */
+struct http_proxies *http_proxies_new(void);
+void http_proxies_free(struct http_proxies *proxies);
+/** The proxy for a URL; NULL: none. Borrowed. */
+const struct http_proxy *http_proxy_for(const struct http_proxies *proxies, const char *url);
+
+/* ---- the other end's certificates (peer.c) ------------------------------------------------- */
+
+#define HTTP_PEER_CERTS_MAX 8
+
+/* What strangers say of themselves: bounded, no control bytes; NULL: not said. */
+struct http_certificate {
+    char *subject;
+    char *issuer;
+    char *names;  /* the hosts it is for, with commas */
+    int64_t from; /* seconds of UTC; 0: not understood */
+    int64_t until;
+};
+
+struct http_peer {
+    size_t count;
+    struct http_certificate certs[HTTP_PEER_CERTS_MAX]; /* its own first, then up the chain */
+};
+/** Shake hands with a server once more, whoever it is. False: nothing was seen. */
+bool http_peer_look(struct http_client *client, const char *url, const struct http_proxy *proxy,
+                    struct http_peer *out);
+void http_peer_release(struct http_peer *peer);
 
 /* Where a request has got to through redirects. */
 struct http_trail {
@@ -93,6 +152,9 @@ struct http_try {
     struct http_response *response;
     const struct http_gate *gate; /* NULL: never paused */
     CURL *easy;
+    const struct http_tls *tls;     /* NULL: the system's trust */
+    bool shows_client;              /* its client certificate, if there is one, is shown */
+    const struct http_proxy *proxy; /* NULL: none */
     struct curl_slist *lines;
     bool ranged; /* asked for a range */
     bool head_done;
@@ -112,6 +174,11 @@ struct http_try {
     struct mir_error err;
     char curl_text[CURL_ERROR_SIZE];
 };
+
+/* handle.c: the settings every handle has, whatever it is used for; nonzero: libcurl refused one */
+unsigned http_handle_set(CURL *easy, const struct http_client *client, const char *url,
+                         const struct http_tls *tls, bool shows_client,
+                         const struct http_proxy *proxy);
 
 /* try.c */
 bool http_try_begin(struct http_try *t, struct http_conn *conn, CURL *easy,
@@ -147,12 +214,19 @@ size_t http_rate_portion(const struct http_rate *rate, size_t len);
 void http_rate_spend(struct http_rate *rate, size_t len, const struct mir_clock *clock,
                      const struct mir_cancel *cancel);
 
-/* fail.c: which error a failed libcurl call is */
-bool http_fail_curl(struct mir_error *err, CURLcode code, const char *curl_text);
-/** The same for a proxy's answer to CONNECT. */
-bool http_fail_proxy(struct mir_error *err, long status);
+/* fail.c: which error it is that a try ended with this code; before its handle is reset */
+bool http_fail_try(const struct http_try *t, CURLcode code, struct mir_error *err);
 /** After CURLE_SSL_CONNECT_ERROR: was it the network, so that it may work the next time? */
 bool http_is_dropped_handshake(const char *curl_text);
+
+/* tls_fail.c */
+/** For MIR_E_TLS: text and hint. words: libcurl's. Always false. */
+bool http_fail_tls(struct mir_error *err, const struct http_try *t, CURLcode code,
+                   const char *words);
+/** Was it an answer in TLS that ended the handshake? */
+bool http_is_tls_alert(const char *curl_text);
+/** Was it about our certificate, or that we had none? TLS 1.3 says so after the handshake. */
+bool http_is_client_alert(const char *curl_text);
 
 /* answer.c: judging the header of an answer */
 bool http_answer_header(struct http_try *t, struct mir_span line);

@@ -312,10 +312,11 @@ static bool probe_once(struct http_conn *conn, const char *url, const struct htt
     (void)curl_easy_setopt(conn->easy, CURLOPT_CONNECT_ONLY, 1L);
     if (!transfer(conn, &t, &code, err))
         return false;
-    *speaks = code == CURLE_OK;
+    /* An alert is TLS, if no welcome: what it is about is for the request to find out. */
+    *speaks = code == CURLE_OK || http_is_tls_alert(t.curl_text);
     *dropped = code == CURLE_SSL_CONNECT_ERROR && http_is_dropped_handshake(t.curl_text);
     if (code != CURLE_OK && code != CURLE_SSL_CONNECT_ERROR)
-        (void)http_fail_curl(err, code, t.curl_text);
+        (void)http_fail_try(&t, code, err);
     http_try_drop(&t);
     return err->code == MIR_OK;
 }

@@ -2,44 +2,110 @@
  * TLS settings: which certificates are trusted, and whether a client certificate is shown. Built
  * once for a host by src/registry, read by every try.
  *
- * Extra CAs come on top of the system's trust, never instead of it. libcurl takes them as one block
- * of PEM that replaces its bundle file but not its directory; where there is no directory the
- * bundle goes into the block too.
+ * The system's trust is a bundle file and a directory. SSL_CERT_FILE takes the place of the file
+ * alone, SSL_CERT_DIR that of the directory alone, as in the tools that are written in Go; what
+ * cannot be read counts for nothing. Extra CAs come on top, never instead. libcurl takes them as
+ * one block of PEM that replaces its bundle file but not its directory; where there is no directory
+ * the bundle goes into the block too.
  */
 #include "http/http.h"
 
 #include "http/http_priv.h"
 
+#include <dirent.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
-#define CA_FILE_MAX  (4u << 20)
-#define CA_TOTAL_MAX (16u << 20)
+#define CA_FILE_MAX      (4u << 20)
+#define CA_TOTAL_MAX     (16u << 20)
+#define CA_DIR_FILES_MAX 4096 /* in one folder of SSL_CERT_DIR */
+#define PAIR_FILE_MAX    (1u << 20)
 
-static char *setting(const char *variable, const char *otherwise)
+static const char begin_certificate[] = "-----BEGIN ";
+
+static const char *variable(const char *name)
 {
-    const char *value = getenv(variable);
+    const char *value = getenv(name);
 
-    return mir_strdup(value && value[0] != '\0' ? value : otherwise);
+    return value && value[0] != '\0' ? value : NULL;
+}
+
+/* ---- the system's trust -------------------------------------------------------------------- */
+
+static bool is_readable(const char *path, int how)
+{
+    return path && access(path, how) == 0;
 }
 
 static void find_system_trust(struct http_tls *tls)
 {
     const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    const char *file = variable("SSL_CERT_FILE");
 
-    tls->ca_file = setting("SSL_CERT_FILE", info->cainfo);
-    tls->ca_path = setting("SSL_CERT_DIR", info->capath);
-    tls->wants_path = getenv("SSL_CERT_DIR") != NULL;
-    if (tls->ca_file && !getenv("SSL_CERT_FILE") && access(tls->ca_file, R_OK) != 0) {
-        free(tls->ca_file);
-        tls->ca_file = NULL;
+    if (is_readable(file ? file : info->cainfo, R_OK))
+        tls->ca_file = mir_strdup(file ? file : info->cainfo);
+    else if (file)
+        tls->note = mir_format(" (SSL_CERT_FILE names %s, which cannot be read)", file);
+    if (!variable("SSL_CERT_DIR") && is_readable(info->capath, R_OK | X_OK))
+        tls->ca_path = mir_strdup(info->capath);
+}
+
+static void add_pem(struct mir_buf *blob, struct mir_span text)
+{
+    mir_buf_add(blob, text);
+    mir_buf_char(blob, '\n');
+}
+
+/* A file of a folder, if it is a readable certificate: such folders hold other things, too. */
+static void add_found(struct mir_buf *blob, const char *dir, const char *name)
+{
+    auto_free char *path = mir_format("%s/%s", dir, name);
+    auto_free char *text = NULL;
+    struct mir_error ignored = MIR_ERROR_INIT;
+    char target[256];
+    ssize_t target_len = readlink(path, target, sizeof(target));
+    struct stat st;
+    size_t len;
+
+    /* A link within the folder: its target comes by itself. */
+    if (target_len > 0 && !memchr(target, '/', (size_t)target_len))
+        return;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
+        !mir_file_read(path, CA_FILE_MAX, &text, &len, &ignored))
+        return;
+    if (memmem(text, len, "CERTIFICATE-----", 16))
+        add_pem(blob, mir_span(text, len));
+}
+
+static void add_dir(struct mir_buf *blob, const char *dir)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(dir, &entries, NULL, alphasort);
+
+    for (int i = 0; i < count; i++) {
+        if (i < CA_DIR_FILES_MAX && entries[i]->d_name[0] != '.')
+            add_found(blob, dir, entries[i]->d_name);
+        free(entries[i]);
     }
-    if (tls->ca_path && access(tls->ca_path, R_OK | X_OK) != 0) {
-        free(tls->ca_path);
-        tls->ca_path = NULL;
+    free(entries);
+}
+
+static void add_dirs(struct mir_buf *blob)
+{
+    struct mir_span rest = mir_span_of(variable("SSL_CERT_DIR"));
+    struct mir_span word;
+
+    while (mir_span_next(&rest, ':', &word)) {
+        auto_free char *dir = mir_strndup(word.ptr, word.len);
+
+        if (word.len > 0)
+            add_dir(blob, dir);
     }
 }
+
+/* ---- everything that is trusted ------------------------------------------------------------ */
 
 static bool add_ca(struct mir_buf *blob, const char *path, struct mir_error *err)
 {
@@ -48,41 +114,71 @@ static bool add_ca(struct mir_buf *blob, const char *path, struct mir_error *err
 
     if (!mir_file_read(path, CA_FILE_MAX, &text, &len, err))
         return mir_context(err, "CA certificate");
-    if (!memmem(text, len, "-----BEGIN ", 11))
+    if (!memmem(text, len, begin_certificate, sizeof(begin_certificate) - 1))
         return mir_fail(err, MIR_E_FORMAT, "CA certificate %s: no PEM inside", path);
-    mir_buf_add(blob, mir_span(text, len));
-    mir_buf_char(blob, '\n');
+    add_pem(blob, mir_span(text, len));
     return true;
 }
 
 static bool load_cas(struct http_tls *tls, const struct http_tls_options *options,
                      struct mir_error *err)
 {
+    bool own_file = variable("SSL_CERT_FILE") != NULL;
+    bool own_dirs = variable("SSL_CERT_DIR") != NULL;
     auto_buf blob;
 
     mir_buf_init(&blob, CA_TOTAL_MAX);
+    if (options->ca_count == 0 && !own_dirs) {
+        /* Without a directory libcurl keeps what it parsed of the file, and the system's two say
+         * the same. */
+        if (!own_file && tls->ca_file) {
+            free(tls->ca_path);
+            tls->ca_path = NULL;
+        }
+        return true;
+    }
     for (size_t i = 0; i < options->ca_count; i++) {
         if (!add_ca(&blob, options->ca_files[i], err))
             return false;
     }
-    if (!tls->ca_path && tls->ca_file && !add_ca(&blob, tls->ca_file, err))
+    if (tls->ca_file && (own_file || !tls->ca_path) && !add_ca(&blob, tls->ca_file, err))
         return false;
+    add_dirs(&blob);
     if (!mir_buf_check(&blob, "CA certificates", err))
         return false;
+    if (blob.len == 0)
+        return true;
     tls->ca_blob_len = blob.len;
     tls->ca_blob = mir_buf_take(&blob);
     return true;
 }
 
-static bool check_pair(const struct http_tls_options *options, struct mir_error *err)
-{
-    const char *const files[] = {options->cert_file, options->key_file};
+/* ---- the client's pair --------------------------------------------------------------------- */
 
-    for (size_t i = 0; i < 2; i++) {
-        if (files[i] && access(files[i], R_OK) != 0)
-            return mir_fail_errno(err, "client certificate %s", files[i]);
+/* What can be said of a file without taking it apart; the rest shows in the handshake. */
+static bool check_pem(const char *what, const char *path, const char *kind, struct mir_error *err)
+{
+    auto_free_secret char *text = NULL;
+    size_t len;
+
+    if (!path)
+        return true;
+    if (!mir_file_read(path, PAIR_FILE_MAX, &text, &len, err))
+        return mir_context(err, "client %s", what);
+    if (!memmem(text, len, kind, strlen(kind)))
+        return mir_fail(err, MIR_E_FORMAT, "client %s %s: no %s in PEM inside", what, path, what);
+    if (memmem(text, len, "ENCRYPTED", strlen("ENCRYPTED"))) {
+        (void)mir_fail(err, MIR_E_UNSUPPORTED, "client %s %s is locked with a password", what,
+                       path);
+        return mir_hint(err, "unlock it: openssl pkey -in %s -out NEW.key", path);
     }
     return true;
+}
+
+static bool check_pair(const struct http_tls_options *options, struct mir_error *err)
+{
+    return check_pem("certificate", options->cert_file, "CERTIFICATE-----", err) &&
+           check_pem("key", options->key_file, "PRIVATE KEY-----", err);
 }
 
 bool http_tls_new(const struct http_tls_options *options, struct http_tls **out,
@@ -91,10 +187,12 @@ bool http_tls_new(const struct http_tls_options *options, struct http_tls **out,
     struct http_tls *tls = mir_alloc(sizeof(*tls));
 
     tls->verify = options->verify;
-    find_system_trust(tls);
     tls->cert_file = mir_strdup(options->cert_file);
     tls->key_file = mir_strdup(options->key_file);
-    if (!check_pair(options, err) || (options->ca_count > 0 && !load_cas(tls, options, err))) {
+    tls->folder = mir_strdup(options->folder);
+    tls->options = mir_strdup(options->options);
+    find_system_trust(tls);
+    if (!check_pair(options, err) || !load_cas(tls, options, err)) {
         http_tls_free(tls);
         return false;
     }
@@ -111,5 +209,8 @@ void http_tls_free(struct http_tls *tls)
     free(tls->ca_blob);
     free(tls->cert_file);
     free(tls->key_file);
+    free(tls->note);
+    free(tls->folder);
+    free(tls->options);
     free(tls);
 }

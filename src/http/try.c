@@ -13,9 +13,6 @@
 
 #define REFUSAL_DRAIN_MAX (256u << 10) /* beyond it a new connection is cheaper */
 
-/* HTTP/2 would be chosen here. */
-#define HTTP_VERSION_WANTED CURL_HTTP_VERSION_1_1
-
 /* ---- callbacks ----------------------------------------------------------------------------- */
 
 static bool sink_bytes(struct http_try *t, struct mir_span bytes)
@@ -173,70 +170,6 @@ static int on_seek(void *ctx, curl_off_t offset, int origin)
 
 /* ---- setting up ---------------------------------------------------------------------------- */
 
-static unsigned set_tls(CURL *easy, const struct http_tls *tls, bool away)
-{
-    long verify = !tls || tls->verify;
-    unsigned bad = 0;
-
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2 * verify);
-    if (!tls)
-        return bad;
-    if (tls->ca_blob) {
-        struct curl_blob blob = {.data = tls->ca_blob, .len = tls->ca_blob_len};
-
-        bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
-        bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAPATH, tls->ca_path);
-    } else if (tls->ca_file) {
-        /* Without a directory libcurl keeps what it parsed of the file. */
-        bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
-        bad |=
-            (unsigned)curl_easy_setopt(easy, CURLOPT_CAPATH, tls->wants_path ? tls->ca_path : NULL);
-    } else if (tls->ca_path) {
-        bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-        bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CAPATH, tls->ca_path);
-    }
-    if (tls->cert_file && !away) {
-        bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->cert_file);
-        bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_file);
-    }
-    return bad;
-}
-
-static unsigned set_proxy(CURL *easy, const struct http_client *client, const char *url)
-{
-    auto_free char *host = http_url_host(url);
-
-    if (host && http_host_is_loopback(mir_span_of(host)))
-        return (unsigned)curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    if (client->plain_proxy && !http_url_is_https(url))
-        return (unsigned)curl_easy_setopt(easy, CURLOPT_PROXY, client->plain_proxy);
-    return 0;
-}
-
-/* The settings that every handle has, whatever it is used for; nonzero: curl refused one. */
-static unsigned set_common(CURL *easy, const struct http_client *client, const char *url,
-                           const struct http_tls *tls, bool away)
-{
-    unsigned bad = 0;
-
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_URL, url);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)HTTP_VERSION_WANTED);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                                      (long)client->connect_timeout_ms);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
-    bad |= set_tls(easy, tls, away);
-    return bad | set_proxy(easy, client, url);
-}
-
 /* No more than a body can fill. */
 static long buffer_for(uint64_t body_bytes, size_t max)
 {
@@ -348,6 +281,28 @@ static unsigned set_callbacks(struct http_try *t)
     return bad;
 }
 
+/* Who will have answered. Through a tunnel nobody but the server can. */
+static void name_ends(const struct http_try *t, const char *url)
+{
+    struct http_response *response = t->response;
+
+    free(response->url);
+    free(response->via);
+    response->url = mir_strdup(url);
+    response->via = NULL;
+    if (t->proxy && t->proxy->answers && !http_url_is_https(url))
+        response->via = mir_format("%s (from %s)", t->proxy->shown, t->proxy->variable);
+}
+
+static bool check_proxy(const struct http_proxy *proxy, struct mir_error *err)
+{
+    if (!proxy || !proxy->is_bad)
+        return true;
+    (void)mir_fail(err, MIR_E_USAGE, "%s names no proxy that can be used", proxy->variable);
+    return mir_hint(err, "write it as http://[USER:PASS@]HOST:PORT, special characters of USER and "
+                         "PASS as %%XX");
+}
+
 bool http_try_begin(struct http_try *t, struct http_conn *conn, CURL *easy,
                     const struct http_request *request, const struct http_trail *trail,
                     struct http_response *response, struct mir_error *err)
@@ -361,16 +316,18 @@ bool http_try_begin(struct http_try *t, struct http_conn *conn, CURL *easy,
                            .request = request,
                            .response = response,
                            .easy = easy,
+                           .tls = tls,
+                           .shows_client = tls && tls->cert_file && !trail->left_home,
+                           .proxy = http_proxy_for(conn->client->proxies, trail->url),
                            .seen_ms = mir_clock_now(conn->client->clock)};
     http_response_clear(response);
-    free(response->url);
-    response->url = mir_strdup(trail->url);
+    name_ends(t, trail->url);
     curl_easy_reset(easy);
-    if (!add_lines(t, trail->left_home, err)) {
+    if (!check_proxy(t->proxy, err) || !add_lines(t, trail->left_home, err)) {
         http_try_drop(t);
         return false;
     }
-    bad = set_common(easy, conn->client, trail->url, tls, trail->left_home);
+    bad = http_handle_set(easy, conn->client, trail->url, tls, t->shows_client, t->proxy);
     bad |= set_buffers(t) | set_method(t) | set_range(t) | set_callbacks(t);
     if (bad) {
         http_try_drop(t);
@@ -459,7 +416,6 @@ static bool check_end(struct http_try *t, struct mir_error *err)
 static bool judge(struct http_try *t, CURLcode code, struct mir_error *err)
 {
     bool refusal = t->head_done && t->mode == HTTP_BODY_REFUSAL;
-    long proxy = 0;
 
     if (t->err.code != MIR_OK) {
         *err = t->err;
@@ -467,20 +423,18 @@ static bool judge(struct http_try *t, CURLcode code, struct mir_error *err)
     }
     if (mir_is_cancelled(t->client->cancel))
         return mir_fail(err, MIR_E_CANCELLED, "stopped by the user");
-    /* A refusal counts from its header on, also when the peer hangs up on the rest of ours. */
-    if (refusal)
+    /* A refusal counts from its header on, also when the peer hangs up on the rest of ours; but a
+     * proxy's own is no answer of the server. */
+    if (refusal && !(t->response->via && t->response->status == 407))
         return true;
     if (code == CURLE_OK && !t->head_done)
         return mir_fail(err, MIR_E_NETWORK, "the connection ended before an answer");
-    if (code == CURLE_OK)
+    if (code == CURLE_OK && !refusal)
         return check_end(t, err);
-    (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
-    if (proxy >= 300)
-        return http_fail_proxy(err, proxy);
     if (code == CURLE_PARTIAL_FILE && t->mode == HTTP_BODY_SINK)
         return mir_fail(err, MIR_E_NETWORK, "the body broke off at byte %" PRIu64,
                         t->response->reached);
-    return http_fail_curl(err, code, t->curl_text);
+    return http_fail_try(t, code, err);
 }
 
 static void tell_watch(const struct http_try *t)

@@ -11,22 +11,9 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <curl/curl.h>
 #include <strings.h>
 
 #define URL_TEXT_MAX 400 /* of a redacted URL */
-
-static void auto_curlu(CURLU **url)
-{
-    curl_url_cleanup(*url);
-}
-#define auto_url __attribute__((cleanup(auto_curlu))) CURLU
-
-static void auto_curl_text(char **text)
-{
-    curl_free(*text);
-}
-#define auto_text __attribute__((cleanup(auto_curl_text))) char
 
 static bool is_open_parameter(struct mir_span name)
 {
@@ -170,18 +157,21 @@ char *http_url_redact(const char *url)
 
 /* ---- origins ------------------------------------------------------------------------------- */
 
-struct origin {
-    bool https;
-    char *host;
-    char *port;
-};
+void http_curlu_free(CURLU **url)
+{
+    curl_url_cleanup(*url);
+}
 
-static void origin_release(struct origin *origin)
+void http_curl_text_free(char **text)
+{
+    curl_free(*text);
+}
+
+void http_origin_release(struct http_origin *origin)
 {
     curl_free(origin->host);
     curl_free(origin->port);
 }
-#define auto_origin __attribute__((cleanup(origin_release))) struct origin
 
 static bool url_is_plain_or_tls(CURLU *url, bool *https)
 {
@@ -193,7 +183,7 @@ static bool url_is_plain_or_tls(CURLU *url, bool *https)
     return *https || strcasecmp(scheme, "http") == 0;
 }
 
-static bool origin_of(const char *text, struct origin *out)
+bool http_origin_of(const char *text, struct http_origin *out)
 {
     auto_url *url = curl_url();
 
@@ -209,7 +199,7 @@ bool http_url_same_origin(const char *a, const char *b)
     auto_origin left = {0};
     auto_origin right = {0};
 
-    return origin_of(a, &left) && origin_of(b, &right) && left.https == right.https &&
+    return http_origin_of(a, &left) && http_origin_of(b, &right) && left.https == right.https &&
            strcasecmp(left.host, right.host) == 0 && strcmp(left.port, right.port) == 0;
 }
 
@@ -217,14 +207,14 @@ bool http_url_is_https(const char *url)
 {
     auto_origin origin = {0};
 
-    return origin_of(url, &origin) && origin.https;
+    return http_origin_of(url, &origin) && origin.https;
 }
 
 char *http_url_host(const char *url)
 {
     auto_origin origin = {0};
 
-    if (!origin_of(url, &origin))
+    if (!http_origin_of(url, &origin))
         return NULL;
     if (strcmp(origin.port, origin.https ? "443" : "80") == 0)
         return mir_strdup(origin.host);
@@ -313,5 +303,9 @@ bool http_host_is_loopback(struct mir_span host)
     memcpy(text, name.ptr, name.len);
     if (inet_pton(AF_INET, text, &v4) == 1)
         return (ntohl(v4.s_addr) >> 24) == 127;
-    return inet_pton(AF_INET6, text, &v6) == 1 && memcmp(&v6, &loopback6, sizeof(v6)) == 0;
+    if (inet_pton(AF_INET6, text, &v6) != 1)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED(&v6))
+        return v6.s6_addr[12] == 127;
+    return memcmp(&v6, &loopback6, sizeof(v6)) == 0;
 }

@@ -15,7 +15,9 @@
 struct server_identity {
     EVP_PKEY *key;
     X509 *cert;
+    X509 *shown_ca; /* sent with it; NULL: not */
     char *client_ca;
+    int tls_max;
 };
 
 static void must(bool ok, const char *what)
@@ -37,10 +39,13 @@ static void add_extension(X509 *cert, X509 *issuer, int kind, const char *value)
     X509_EXTENSION_free(extension);
 }
 
-static void set_times(X509 *cert, int days)
+static void set_times(X509 *cert, const struct certs_options *options)
 {
-    long end = (long)days * DAY;
+    long end = (long)options->days * DAY;
     long start = end < 0 ? end - 30L * DAY : -DAY;
+
+    if (options->wait_days > 0)
+        start = (long)options->wait_days * DAY;
 
     must(X509_gmtime_adj(X509_getm_notBefore(cert), start) != NULL, "notBefore");
     must(X509_gmtime_adj(X509_getm_notAfter(cert), end) != NULL, "notAfter");
@@ -71,10 +76,13 @@ struct server_identity *certs_new(const struct certs_options *options,
     must(identity->key != NULL && cert != NULL, "key");
     identity->cert = cert;
     identity->client_ca = mir_strdup(options->client_ca);
+    identity->tls_max = options->tls_max;
+    if (issuer && options->sends_ca && X509_up_ref(issuer->cert) == 1)
+        identity->shown_ca = issuer->cert;
     must(X509_set_version(cert, 2) == 1, "version");
     must(X509_set_pubkey(cert, identity->key) == 1, "public key");
     set_serial(cert);
-    set_times(cert, options->days);
+    set_times(cert, options);
     must(X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
                                     (const unsigned char *)options->name, -1, -1, 0) == 1,
          "name");
@@ -94,6 +102,7 @@ void certs_free(struct server_identity *identity)
         return;
     EVP_PKEY_free(identity->key);
     X509_free(identity->cert);
+    X509_free(identity->shown_ca);
     free(identity->client_ca);
     free(identity);
 }
@@ -126,6 +135,13 @@ SSL_CTX *server_identity_context(const struct server_identity *identity)
     must(ctx != NULL, "context");
     must(SSL_CTX_use_certificate(ctx, identity->cert) == 1, "certificate");
     must(SSL_CTX_use_PrivateKey(ctx, identity->key) == 1, "key");
+    if (identity->shown_ca)
+        must(SSL_CTX_add1_chain_cert(ctx, identity->shown_ca) == 1, "chain");
+    if (identity->tls_max != 0) {
+        must(SSL_CTX_set_max_proto_version(ctx, identity->tls_max) == 1, "version");
+        /* What is old is not allowed at OpenSSL's usual level. */
+        SSL_CTX_set_security_level(ctx, 0);
+    }
     if (identity->client_ca) {
         must(SSL_CTX_load_verify_locations(ctx, identity->client_ca, NULL) == 1, "client CA");
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);

@@ -1,11 +1,13 @@
 /*
- * Certificates for tests, made on the spot: a CA, identities it signs (right, expired, for another
- * host), and identities that sign themselves.
+ * Certificates for tests, made on the spot: a CA, identities it signs (right, expired, not valid
+ * yet, for another host), and identities that sign themselves.
  *
  * Threads: no shared state.
  */
 #ifndef TESTS_LIB_CERTS_H
 #define TESTS_LIB_CERTS_H
+
+#include <stdbool.h>
 
 #include <openssl/ssl.h>
 
@@ -15,7 +17,10 @@ struct certs_options {
     const char *name;      /* common name */
     const char *host;      /* "IP:127.0.0.1" or "DNS:NAME"; NULL: none, a CA */
     int days;              /* until it expires; negative: since it has */
+    int wait_days;         /* until it begins to count */
     const char *client_ca; /* PEM file of the CA whose clients are let in; NULL: anybody is */
+    int tls_max;           /* TLS1_2_VERSION, say: no newer one is spoken; 0: all are */
+    bool sends_ca;         /* the issuer's certificate is shown, too */
 };
 
 /** issuer NULL: signs itself. Ends the program when OpenSSL fails. */

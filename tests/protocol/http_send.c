@@ -1,5 +1,5 @@
 /*
- * One request: what is handed out, its limits, who cannot be reached, proxies, cancelling.
+ * One request: what is handed out, its limits, who cannot be reached, cancelling.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -330,77 +330,6 @@ static void send_ends_when_cancelled_in_a_wait(void **state)
     assert_int_equal(server_count(server, NULL, NULL), 1);
 }
 
-/* ---- proxies ------------------------------------------------------------------------------- */
-
-static void proxies_are_not_asked_for_loopback(void **state)
-{
-    const struct server_reply replies[] = {{.status = 200, .body = "direct"}};
-    auto_server *server = server_start(replies, COUNT(replies));
-    auto_http_bench b;
-
-    (void)state;
-    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
-    http_bench_start(&b, 0);
-    if (!http_bench_get(&b, server, "/x", 0))
-        fail_msg("%s", b.err.text);
-    assert_int_equal(unsetenv("http_proxy"), 0);
-}
-
-static void proxies_come_from_either_name(void **state)
-{
-    const struct server_reply replies[] = {{.status = 200, .body = "by proxy"}};
-    auto_server *proxy = server_start(replies, COUNT(replies));
-    auto_free char *setting = mir_format("http://me:hush@%s", server_host(proxy));
-    const struct http_request request = {
-        .method = HTTP_GET, .url = "http://registry.invalid/x", .body_max = 100};
-    const char *const names[] = {"http_proxy", "HTTP_PROXY"};
-
-    (void)state;
-    for (size_t i = 0; i < COUNT(names); i++) {
-        auto_http_bench b;
-
-        assert_int_equal(setenv(names[i], setting, 1), 0);
-        http_bench_start(&b, 0);
-        if (!http_send(b.conn, &request, &b.response, &b.err))
-            fail_msg("%s: %s", names[i], b.err.text);
-        assert_string_equal(b.response.body.ptr, "by proxy");
-        assert_int_equal(unsetenv(names[i]), 0);
-    }
-    assert_int_equal(server_count(proxy, "GET", "http://registry.invalid/x"), 2);
-    assert_true(server_was_told(proxy, "Proxy-Authorization: Basic"));
-}
-
-static void proxies_that_refuse_are_named(void **state)
-{
-    const struct {
-        int status;
-        enum mir_code code;
-        const char *says;
-        size_t tries;
-    } rows[] = {
-        {407, MIR_E_AUTH, "the proxy: 407 Proxy Authentication Required", 1},
-        {403, MIR_E_PROTOCOL, "the proxy refuses to connect: 403 Forbidden", 1},
-        {503, MIR_E_NETWORK, "the proxy refuses to connect: 503", 2},
-    };
-    const struct http_request request = {.method = HTTP_GET, .url = "https://registry.invalid/x"};
-
-    (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct server_reply replies[] = {{.status = rows[i].status}};
-        auto_server *proxy = server_start(replies, COUNT(replies));
-        auto_free char *setting = mir_format("http://me:hush@%s", server_host(proxy));
-        auto_http_bench b;
-
-        assert_int_equal(setenv("https_proxy", setting, 1), 0);
-        http_bench_start(&b, 1);
-        if (http_send(b.conn, &request, &b.response, &b.err) || b.err.code != rows[i].code ||
-            !strstr(b.err.text, rows[i].says) || strstr(b.err.text, "hush"))
-            fail_msg("%d: %d %s", rows[i].status, b.err.code, b.err.text);
-        assert_int_equal(server_count(proxy, "CONNECT", "registry.invalid:443"), rows[i].tries);
-        assert_int_equal(unsetenv("https_proxy"), 0);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,9 +347,6 @@ int main(void)
         cmocka_unit_test(send_refuses_control_bytes_in_headers),
         cmocka_unit_test(send_ends_when_cancelled_in_a_transfer),
         cmocka_unit_test(send_ends_when_cancelled_in_a_wait),
-        cmocka_unit_test(proxies_are_not_asked_for_loopback),
-        cmocka_unit_test(proxies_come_from_either_name),
-        cmocka_unit_test(proxies_that_refuse_are_named),
     };
 
     return cmocka_run_group_tests_name("http/send", tests, http_bench_set_up, http_bench_tear_down);

@@ -1,5 +1,6 @@
 /*
- * TLS: what is trusted, what a refusal says, and that nothing goes from https to http.
+ * TLS: what is trusted, who is shown what, and that nothing goes from https to http. What is said
+ * of a handshake that fails is in http_certificate.c.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,48 +8,19 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "http/http.h"
-#include "lib/certs.h"
-#include "lib/fake_clock.h"
+#include "lib/authority.h"
+#include "lib/http_bench.h"
+#include "lib/must.h"
 #include "lib/scratch.h"
-#include "lib/server.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-struct bench {
-    struct fake_clock clock;
-    struct http_client *client;
-    struct http_conn *conn;
-    struct http_response response;
-    struct mir_error err;
-};
-
-static void bench_start(struct bench *b, unsigned retry_times)
-{
-    *b = (struct bench){.client = NULL};
-    fake_clock_init(&b->clock);
-    b->client = http_client_new(
-        &(struct http_options){.retry_times = retry_times, .clock = &b->clock.clock});
-    b->conn = http_conn_new(b->client);
-}
-
-static void bench_stop(struct bench *b)
-{
-    http_response_release(&b->response);
-    http_conn_free(b->conn);
-    http_client_free(b->client);
-}
-#define auto_bench __attribute__((cleanup(bench_stop))) struct bench
-
-static void auto_tls_free(struct http_tls **tls)
-{
-    http_tls_free(*tls);
-}
-#define auto_tls __attribute__((cleanup(auto_tls_free))) struct http_tls
-
-static bool get(struct bench *b, const char *url, const struct http_tls *tls)
+static bool get(struct http_bench *b, const char *url, const struct http_tls *tls)
 {
     const struct http_request request = {.method = HTTP_GET,
                                          .url = url,
@@ -61,51 +33,6 @@ static bool get(struct bench *b, const char *url, const struct http_tls *tls)
     return http_send(b->conn, &request, &b->response, &b->err);
 }
 
-/* A folder with a CA in ca.crt. */
-struct authority {
-    char *dir;
-    char *ca_file;
-    struct server_identity *ca;
-};
-
-static void authority_start(struct authority *a, const char *name)
-{
-    a->dir = scratch_new();
-    a->ca_file = mir_format("%s/ca.crt", a->dir);
-    a->ca = certs_new(&(struct certs_options){.name = name, .days = 10}, NULL);
-    certs_write_cert(a->ca, a->ca_file);
-}
-
-static void authority_stop(struct authority *a)
-{
-    certs_free(a->ca);
-    free(a->ca_file);
-    scratch_remove(a->dir);
-}
-#define auto_authority __attribute__((cleanup(authority_stop))) struct authority
-
-static struct http_tls *trusting(const char *ca_file)
-{
-    struct mir_error err = MIR_ERROR_INIT;
-    struct http_tls *tls = NULL;
-    const char *const files[] = {ca_file};
-
-    if (!http_tls_new(&(struct http_tls_options){.verify = true, .ca_files = files, .ca_count = 1},
-                      &tls, &err))
-        fail_msg("%s", err.text);
-    return tls;
-}
-
-static struct http_tls *unverified(void)
-{
-    struct mir_error err = MIR_ERROR_INIT;
-    struct http_tls *tls = NULL;
-
-    if (!http_tls_new(&(struct http_tls_options){.verify = false}, &tls, &err))
-        fail_msg("%s", err.text);
-    return tls;
-}
-
 static const struct server_reply hello[] = {{.status = 200, .body = "hello"}};
 
 static void tls_trusts_an_added_ca(void **state)
@@ -114,67 +41,19 @@ static void tls_trusts_an_added_ca(void **state)
     auto_certs *leaf = NULL;
     auto_server *server = NULL;
     auto_tls *tls = NULL;
-    auto_bench b;
+    auto_http_bench b;
 
     (void)state;
     authority_start(&a, "Test CA");
-    leaf = certs_new(&(struct certs_options){.name = "leaf", .host = "IP:127.0.0.1", .days = 10},
-                     a.ca);
+    leaf = authority_leaf(&a);
     server = server_start_tls(hello, COUNT(hello), leaf);
-    tls = trusting(a.ca_file);
-    bench_start(&b, 0);
+    tls = authority_trusting(a.ca_file);
+    http_bench_start(&b, 0);
     if (!get(&b, server_url(server), tls))
         fail_msg("%s", b.err.text);
     assert_string_equal(b.response.body.ptr, "hello");
     assert_true(get(&b, server_url(server), tls));
     assert_int_equal(server_connections(server), 1);
-}
-
-static void tls_says_what_is_wrong_with_a_certificate(void **state)
-{
-    auto_authority good;
-    auto_authority other;
-    const struct {
-        const char *label;
-        const char *host;
-        int days;
-        bool self_signed;
-        bool other_ca;
-        const char *says;
-    } rows[] = {
-        {"expired", "IP:127.0.0.1", -1, false, false, "certificate has expired"},
-        {"another host", "DNS:registry.example", 10, false, false,
-         "no alternative certificate subject name"},
-        {"another address", "IP:127.0.0.9", 10, false, false,
-         "no alternative certificate subject name"},
-        {"signs itself", "IP:127.0.0.1", 10, true, false, "self-signed certificate"},
-        {"another CA", "IP:127.0.0.1", 10, false, true, "unable to get local issuer"},
-    };
-    auto_tls *tls = NULL;
-
-    (void)state;
-    authority_start(&good, "Test CA");
-    authority_start(&other, "Rival CA");
-    tls = trusting(good.ca_file);
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        const struct certs_options options = {
-            .name = rows[i].label, .host = rows[i].host, .days = rows[i].days};
-        auto_certs *leaf = certs_new(&options, rows[i].self_signed ? NULL
-                                               : rows[i].other_ca  ? other.ca
-                                                                   : good.ca);
-        auto_server *server = server_start_tls(hello, COUNT(hello), leaf);
-        auto_tls *careless = unverified();
-        auto_bench b;
-
-        bench_start(&b, 3);
-        if (get(&b, server_url(server), tls) || b.err.code != MIR_E_TLS ||
-            !strstr(b.err.text, rows[i].says))
-            fail_msg("%s: %s", rows[i].label, b.err.text);
-        assert_int_equal(b.clock.wait_count, 0);
-        assert_int_equal(server_count(server, NULL, NULL), 0);
-        if (!get(&b, server_url(server), careless))
-            fail_msg("%s, unverified: %s", rows[i].label, b.err.text);
-    }
 }
 
 static void tls_shows_a_client_certificate_at_home_only(void **state)
@@ -193,7 +72,7 @@ static void tls_shows_a_client_certificate_at_home_only(void **state)
     struct mir_error err = MIR_ERROR_INIT;
     auto_tls *with = NULL;
     auto_tls *without = NULL;
-    auto_bench b;
+    auto_http_bench b;
 
     (void)state;
     authority_start(&a, "Test CA");
@@ -214,7 +93,7 @@ static void tls_shows_a_client_certificate_at_home_only(void **state)
     assert_true(http_tls_new(&options, &with, &err));
 
     server = server_start_tls(hello, COUNT(hello), leaf);
-    bench_start(&b, 0);
+    http_bench_start(&b, 0);
     if (!get(&b, server_url(server), with))
         fail_msg("%s", b.err.text);
     assert_false(get(&b, server_url(server), without));
@@ -234,11 +113,11 @@ static void tls_refuses_the_way_from_https_to_http(void **state)
     auto_certs *leaf = certs_new(
         &(struct certs_options){.name = "leaf", .host = "IP:127.0.0.1", .days = 10}, NULL);
     auto_server *server = server_start_tls(replies, COUNT(replies), leaf);
-    auto_tls *tls = unverified();
-    auto_bench b;
+    auto_tls *tls = authority_tls(&(struct http_tls_options){.verify = false});
+    auto_http_bench b;
 
     (void)state;
-    bench_start(&b, 3);
+    http_bench_start(&b, 3);
     assert_false(get(&b, server_url(server), tls));
     assert_int_equal(b.err.code, MIR_E_PROTOCOL);
     assert_non_null(strstr(b.err.text, "from https to http"));
@@ -253,10 +132,10 @@ static void tls_settings_apply_away_from_home(void **state)
     auto_server *server = NULL;
     auto_free char *away = NULL;
     struct server_reply redirect[] = {{.status = 307}};
-    auto_tls *careless = unverified();
+    auto_tls *careless = authority_tls(&(struct http_tls_options){.verify = false});
     auto_tls *careful = NULL;
     struct http_request request = {.method = HTTP_GET, .tls = careless, .body_max = 100};
-    auto_bench b;
+    auto_http_bench b;
 
     (void)state;
     authority_start(&a, "Test CA");
@@ -266,10 +145,10 @@ static void tls_settings_apply_away_from_home(void **state)
     away = mir_format("Location: %s/\r\n", server_url(store));
     redirect[0].headers = away;
     server = server_start_tls(redirect, COUNT(redirect), leaf);
-    careful = trusting(a.ca_file);
+    careful = authority_trusting(a.ca_file);
     request.url = server_url(server);
     request.away_tls = careful;
-    bench_start(&b, 0);
+    http_bench_start(&b, 0);
     assert_false(http_send(b.conn, &request, &b.response, &b.err));
     assert_int_equal(b.err.code, MIR_E_TLS);
     request.away_tls = careless;
@@ -306,12 +185,12 @@ static void probe_tells_tls_from_http(void **state)
     auto_server *tls_server = server_start_tls(hello, COUNT(hello), leaf);
     auto_server *plain = server_start(hello, COUNT(hello));
     auto_free char *url = mir_format("https://%s/v2/", server_host(plain));
-    auto_tls *careless = unverified();
+    auto_tls *careless = authority_tls(&(struct http_tls_options){.verify = false});
     bool speaks = false;
-    auto_bench b;
+    auto_http_bench b;
 
     (void)state;
-    bench_start(&b, 0);
+    http_bench_start(&b, 0);
     assert_true(http_probe_tls(b.conn, server_url(tls_server), careless, &speaks, &b.err));
     assert_true(speaks);
     assert_true(http_probe_tls(b.conn, url, careless, &speaks, &b.err));
@@ -326,32 +205,144 @@ static void probe_tells_tls_from_http(void **state)
     assert_int_equal(http_client_requests(b.client), 1);
 }
 
-static int set_up(void **state)
+/* Old versions, or a certificate that is missing: TLS all the same, and no case for plain http. */
+static void probe_knows_an_alert_for_tls(void **state)
 {
-    struct mir_error err = MIR_ERROR_INIT;
+    auto_authority a;
+    const struct certs_options rows[] = {
+        {.name = "old", .host = "IP:127.0.0.1", .days = 9, .tls_max = TLS1_1_VERSION},
+        {.name = "mutual", .host = "IP:127.0.0.1", .days = 9, .tls_max = TLS1_2_VERSION},
+    };
+    auto_tls *careless = authority_tls(&(struct http_tls_options){.verify = false});
 
     (void)state;
-    return http_global_init(&err) ? 0 : -1;
+    authority_start(&a, "Test CA");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct certs_options options = rows[i];
+        auto_certs *leaf = NULL;
+        auto_server *server = NULL;
+        bool speaks = false;
+        auto_http_bench b;
+
+        options.client_ca = a.ca_file;
+        leaf = certs_new(&options, a.ca);
+        server = server_start_tls(hello, COUNT(hello), leaf);
+        http_bench_start(&b, 0);
+        must(http_probe_tls(b.conn, server_url(server), careless, &speaks, &b.err), &b.err);
+        assert_true(speaks);
+    }
 }
 
-static int tear_down(void **state)
+/* ---- the environment ----------------------------------------------------------------------- */
+
+static void set(const char *name, const char *value)
 {
+    assert_int_equal(value ? setenv(name, value, 1) : unsetenv(name), 0);
+}
+
+/* Is a server of this authority trusted, with these in the environment? */
+static bool trusts(const struct authority *a, const char *file, const char *dir,
+                   const char *added_ca, struct mir_error *err)
+{
+    auto_certs *leaf = authority_leaf(a);
+    auto_server *server = server_start_tls(hello, COUNT(hello), leaf);
+    auto_tls *tls = NULL;
+    auto_http_bench b;
+    bool ok;
+
+    set("SSL_CERT_FILE", file);
+    set("SSL_CERT_DIR", dir);
+    tls = authority_tls(&(struct http_tls_options){
+        .verify = true, .ca_files = &added_ca, .ca_count = added_ca ? 1 : 0});
+    set("SSL_CERT_FILE", NULL);
+    set("SSL_CERT_DIR", NULL);
+    http_bench_start(&b, 0);
+    ok = get(&b, server_url(server), tls);
+    if (!ok)
+        assert_int_equal(b.err.code, MIR_E_TLS);
+    *err = b.err;
+    return ok;
+}
+
+static void tls_trusts_what_the_environment_names(void **state)
+{
+    auto_authority a;
+    auto_authority other;
+    auto_scratch *empty = scratch_new();
+    auto_free char *both = NULL;
+    auto_free char *missing = NULL;
+    struct mir_error err;
+
     (void)state;
-    http_global_cleanup();
-    return 0;
+    authority_start(&a, "Test CA");
+    authority_start(&other, "Other CA");
+    both = mir_format("%s:/nonexistent::%s", other.dir, a.dir);
+    missing = mir_format("%s/none.crt", empty);
+    assert_false(trusts(&a, NULL, NULL, NULL, &err));
+    must(trusts(&a, a.ca_file, NULL, NULL, &err), &err);
+    assert_false(trusts(&a, other.ca_file, NULL, NULL, &err));
+    /* Any name will do in a folder, and several folders count. */
+    must(trusts(&a, NULL, a.dir, NULL, &err), &err);
+    must(trusts(&a, NULL, both, NULL, &err), &err);
+    must(trusts(&other, NULL, both, NULL, &err), &err);
+    assert_false(trusts(&a, NULL, empty, NULL, &err));
+    must(trusts(&a, other.ca_file, a.dir, NULL, &err), &err);
+    must(trusts(&other, other.ca_file, a.dir, NULL, &err), &err);
+    /* What is added comes on top of it. */
+    must(trusts(&a, other.ca_file, NULL, a.ca_file, &err), &err);
+    must(trusts(&other, other.ca_file, NULL, a.ca_file, &err), &err);
+    must(trusts(&other, NULL, other.dir, a.ca_file, &err), &err);
+    must(trusts(&a, missing, empty, a.ca_file, &err), &err);
+}
+
+static void tls_says_when_the_environment_names_nothing(void **state)
+{
+    auto_authority a;
+    auto_scratch *empty = scratch_new();
+    auto_free char *missing = mir_format("%s/none.crt", empty);
+    struct mir_error err;
+
+    (void)state;
+    authority_start(&a, "Test CA");
+    assert_false(trusts(&a, missing, empty, NULL, &err));
+    must_have(err.text, "which is not trusted here (SSL_CERT_FILE names ");
+    must_have(err.text, missing);
+}
+
+/* A folder full of other things is no reason to fail. */
+static void tls_passes_over_what_is_no_certificate(void **state)
+{
+    auto_authority a;
+    auto_free char *readme = NULL;
+    auto_free char *link = NULL;
+    auto_free char *folder = NULL;
+    struct mir_error err;
+
+    (void)state;
+    authority_start(&a, "Test CA");
+    readme = mir_format("%s/README", a.dir);
+    link = mir_format("%s/0a1b2c3d.0", a.dir);
+    folder = mir_format("%s/more/x", a.dir);
+    scratch_write(readme, mir_span_of("-----BEGIN NOTHING-----\n"));
+    assert_int_equal(symlink("ca.crt", link), 0);
+    must(mir_make_parent_dirs(folder, &err), &err);
+    must(trusts(&a, NULL, a.dir, NULL, &err), &err);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tls_trusts_an_added_ca),
-        cmocka_unit_test(tls_says_what_is_wrong_with_a_certificate),
         cmocka_unit_test(tls_shows_a_client_certificate_at_home_only),
         cmocka_unit_test(tls_refuses_the_way_from_https_to_http),
         cmocka_unit_test(tls_settings_apply_away_from_home),
         cmocka_unit_test(tls_names_a_ca_file_it_cannot_use),
         cmocka_unit_test(probe_tells_tls_from_http),
+        cmocka_unit_test(probe_knows_an_alert_for_tls),
+        cmocka_unit_test(tls_trusts_what_the_environment_names),
+        cmocka_unit_test(tls_says_when_the_environment_names_nothing),
+        cmocka_unit_test(tls_passes_over_what_is_no_certificate),
     };
 
-    return cmocka_run_group_tests_name("http/tls", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("http/tls", tests, http_bench_set_up, http_bench_tear_down);
 }

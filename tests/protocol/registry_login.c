@@ -7,12 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "http/http.h"
 #include "lib/certs.h"
@@ -589,180 +584,6 @@ static void login_ends_for_all_threads_when_cancelled(void **state)
     assert_int_equal(server_count(server, NULL, "/token*"), 1);
 }
 
-/* ---- TLS or not ---------------------------------------------------------------------------- */
-
-static void scheme_is_found_out_once(void **state)
-{
-    const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
-    auto_certs *leaf = certs_new(
-        &(struct certs_options){.name = "leaf", .host = "IP:127.0.0.1", .days = 10}, NULL);
-    auto_server *plain = server_start(replies, COUNT(replies));
-    auto_server *tls = server_start_tls(replies, COUNT(replies), leaf);
-    const enum reg_tls modes[] = {REG_TLS_DEFAULT, REG_TLS_OFF};
-
-    (void)state;
-    for (size_t i = 0; i < COUNT(modes); i++) {
-        struct reg_options options = {.tls = modes[i]};
-        auto_reg_bench p;
-        auto_reg_bench t;
-        size_t before = server_connections(plain);
-
-        reg_bench_start(&p, plain, &options);
-        must_get(&p);
-        must_get(&p);
-        /* One handshake, which is answered with something else, then one connection for both. */
-        assert_int_equal(server_connections(plain) - before, 2);
-        assert_int_equal(reg_client_requests(p.client), 2);
-        reg_bench_start(&t, tls, &options);
-        must_get(&t);
-        assert_int_equal(reg_client_requests(t.client), 1);
-    }
-}
-
-/* Takes connections and never says a word: nobody accepts them, the kernel does. */
-static int listen_silently(char host[32])
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    (void)snprintf(host, 32, "127.0.0.1:%u", ntohs(address.sin_port));
-    return fd;
-}
-
-/* How many connections came since the last time. */
-static size_t count_connections(int listener)
-{
-    size_t count = 0;
-
-    for (int fd = accept(listener, NULL, NULL); fd >= 0; fd = accept(listener, NULL, NULL)) {
-        (void)close(fd);
-        count++;
-    }
-    return count;
-}
-
-/* The first who asks does so with all retries; the others are told what came of it. */
-static void scheme_is_asked_for_in_vain_once(void **state)
-{
-    const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
-    auto_server *other = server_start(replies, COUNT(replies));
-    struct reg_options options = {.retry_times = 2, .stall_timeout_ms = 50};
-    struct mir_error first;
-    char host[32];
-    int listener = listen_silently(host);
-    auto_reg_bench b;
-
-    (void)state;
-    reg_bench_start(&b, other, &options);
-    b.repo.host = host;
-    assert_false(get_manifest(&b, "v1"));
-    assert_int_equal(b.err.code, MIR_E_NETWORK);
-    assert_int_equal(count_connections(listener), 3);
-    first = b.err;
-    for (int i = 0; i < 3; i++) {
-        assert_false(get_manifest(&b, "v1"));
-        assert_int_equal(b.err.code, MIR_E_NETWORK);
-        assert_string_equal(b.err.text, first.text);
-    }
-    assert_int_equal(count_connections(listener), 0);
-    assert_int_equal(b.clock.wait_count, 2);
-    b.repo.host = server_host(other);
-    must_get(&b);
-    (void)close(listener);
-}
-
-/* Ctrl-C says nothing about the host. */
-static void scheme_is_asked_for_again_after_a_stop(void **state)
-{
-    const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
-    auto_server *server = server_start(replies, COUNT(replies));
-    auto_reg_bench b;
-
-    (void)state;
-    reg_bench_start(&b, server, NULL);
-    atomic_store(&b.cancel.flag, 1);
-    assert_false(get_manifest(&b, "v1"));
-    assert_int_equal(b.err.code, MIR_E_CANCELLED);
-    atomic_store(&b.cancel.flag, 0);
-    must_get(&b);
-}
-
-static void tls_verify_takes_no_excuse(void **state)
-{
-    const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
-    auto_scratch *dir = scratch_new();
-    auto_free char *ca_file = mir_format("%s/ca.crt", dir);
-    auto_certs *ca = certs_new(&(struct certs_options){.name = "CA", .days = 10}, NULL);
-    auto_certs *leaf =
-        certs_new(&(struct certs_options){.name = "leaf", .host = "IP:127.0.0.1", .days = 10}, ca);
-    auto_server *plain = server_start(replies, COUNT(replies));
-    auto_server *tls = server_start_tls(replies, COUNT(replies), leaf);
-    struct reg_options options = {.tls = REG_TLS_VERIFY, .retry_times = 1};
-    auto_reg_bench p;
-    auto_reg_bench t;
-    auto_reg_bench with_ca;
-
-    (void)state;
-    reg_bench_start(&p, plain, &options);
-    assert_false(get_manifest(&p, "v1"));
-    assert_int_equal(p.err.code, MIR_E_TLS);
-    assert_has(p.err.hint, "speaks plain http: --src-tls-verify=false");
-    assert_int_equal(server_count(plain, NULL, NULL), 0);
-    reg_bench_start(&t, tls, &options);
-    assert_false(get_manifest(&t, "v1"));
-    assert_int_equal(t.err.code, MIR_E_TLS);
-    assert_has(t.err.text, "unable to get local issuer certificate");
-    assert_has(t.err.hint, "certs.d/127.0.0.1:");
-    assert_has(t.err.hint, "--src-tls-verify=false");
-    certs_write_cert(ca, ca_file);
-    options.cert_dir = dir;
-    reg_bench_start(&with_ca, tls, &options);
-    must_get(&with_ca);
-}
-
-static void certs_d_is_found_in_the_home_folder(void **state)
-{
-    const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
-    auto_scratch *dir = scratch_new();
-    auto_certs *ca = certs_new(&(struct certs_options){.name = "CA", .days = 10}, NULL);
-    auto_certs *leaf =
-        certs_new(&(struct certs_options){.name = "leaf", .host = "IP:127.0.0.1", .days = 10}, ca);
-    auto_server *server = server_start_tls(replies, COUNT(replies), leaf);
-    auto_free char *file =
-        mir_format("%s/.config/containers/certs.d/%s/ca.crt", dir, server_host(server));
-    struct mir_error err = MIR_ERROR_INIT;
-    auto_reg_bench b;
-
-    (void)state;
-    reg_bench_empty_home(dir);
-    assert_true(mir_make_parent_dirs(file, &err));
-    certs_write_cert(ca, file);
-    reg_bench_start(&b, server, &(struct reg_options){.tls = REG_TLS_VERIFY});
-    must_get(&b);
-    reg_bench_empty_home("/nonexistent");
-}
-
-static void cert_dir_pairs_have_to_be_whole(void **state)
-{
-    const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
-    auto_server *server = server_start(replies, COUNT(replies));
-    auto_scratch *dir = scratch_new();
-    auto_free char *file = mir_format("%s/client.cert", dir);
-    auto_reg_bench b;
-
-    (void)state;
-    scratch_write(file, mir_span_of("x"));
-    reg_bench_start(&b, server, &(struct reg_options){.cert_dir = dir});
-    assert_false(get_manifest(&b, "v1"));
-    assert_int_equal(b.err.code, MIR_E_USAGE);
-    assert_has(b.err.text, "client.key beside it");
-}
-
 static void options_must_not_contradict_each_other(void **state)
 {
     struct mir_error err = MIR_ERROR_INIT;
@@ -820,12 +641,6 @@ int main(void)
         cmocka_unit_test(login_shares_one_token_among_threads),
         cmocka_unit_test(login_shares_a_failure_among_threads),
         cmocka_unit_test(login_ends_for_all_threads_when_cancelled),
-        cmocka_unit_test(scheme_is_found_out_once),
-        cmocka_unit_test(scheme_is_asked_for_in_vain_once),
-        cmocka_unit_test(scheme_is_asked_for_again_after_a_stop),
-        cmocka_unit_test(tls_verify_takes_no_excuse),
-        cmocka_unit_test(certs_d_is_found_in_the_home_folder),
-        cmocka_unit_test(cert_dir_pairs_have_to_be_whole),
         cmocka_unit_test(options_must_not_contradict_each_other),
     };
 
