@@ -146,3 +146,10 @@ bool reg_certs_load(const struct reg_client *client, const char *host, bool veri
     *tls = home;
     return true;
 }
+
+bool reg_certs_exist(const struct reg_client *client, const char *host)
+{
+    auto_free char *dir = find_dir(host);
+
+    return client->options.cert_dir || dir;
+}

@@ -37,6 +37,7 @@ static bool host_new(struct reg_client *client, const char *name, bool insecure,
     host->endpoint = mir_strdup(endpoint_of(name));
     host->tls = tls;
     host->away_tls = away;
+    host->has_certs = reg_certs_exist(client, name);
     host->may_be_plain = relaxed;
     host->scheme = relaxed ? REG_SCHEME_UNKNOWN : REG_SCHEME_HTTPS;
     (void)pthread_mutex_init(&host->lock, NULL);

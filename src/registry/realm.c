@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "base/tree.h"
+#include "image/ref.h"
 
 #define LIFE_MS     (60 * 1000) /* when the realm does not say */
 #define LIFE_MAX_MS (24 * 3600 * 1000)
@@ -317,8 +318,32 @@ static bool check_realm(const struct reg_token_ask *ask, bool registry_is_https,
                     ask->host->name);
 }
 
+static bool find_host(struct reg_session *session, const struct reg_token_ask *ask,
+                      struct reg_host **out, struct mir_error *err)
+{
+    auto_free char *name = http_url_host(ask->realm);
+    auto_free char *shown = http_url_redact(ask->realm);
+
+    if (!name || !img_is_host(mir_span_of(name)))
+        return mir_fail(err, MIR_E_PROTOCOL, "%s names no host", shown);
+    return reg_host_get(session->client, name, ask->host->insecure, out, err);
+}
+
+/* The settings of the realm's own host. Where nothing is known of it, the CA that is trusted for
+ * the registry is good for its token service too, as docker and podman have it; the client
+ * certificate is for the registry alone. */
+static void choose_tls(const struct reg_host *registry, const struct reg_host *realm,
+                       struct http_request *request)
+{
+    bool borrow = !realm->has_certs && registry->has_certs && !realm->may_be_plain;
+
+    request->tls = borrow ? registry->away_tls : realm->tls;
+    request->away_tls = borrow ? registry->away_tls : realm->away_tls;
+}
+
+/* Who is asked, and how. *host: whose certificate it will be. */
 static bool prepare(struct reg_session *session, const struct reg_token_ask *ask,
-                    struct http_request *request, struct mir_error *err)
+                    struct http_request *request, struct reg_host **host, struct mir_error *err)
 {
     auto_free char *home = NULL;
     const char *scheme = NULL;
@@ -326,26 +351,13 @@ static bool prepare(struct reg_session *session, const struct reg_token_ask *ask
     if (!reg_host_scheme(session, ask->host, &scheme, err) ||
         !check_realm(ask, strcmp(scheme, "https") == 0, err))
         return false;
-    *request = (struct http_request){.body_max = REG_TOKEN_BODY_MAX};
     home = mir_format("%s://%s/", scheme, ask->host->endpoint);
-    if (!http_url_same_origin(home, ask->realm))
-        return reg_url_tls(session, ask->realm, ask->host->insecure, request, err);
-    request->tls = ask->host->tls;
-    request->away_tls = ask->host->away_tls;
+    *host = ask->host;
+    if (!http_url_same_origin(home, ask->realm) && !find_host(session, ask, host, err))
+        return false;
+    *request = (struct http_request){.body_max = REG_TOKEN_BODY_MAX};
+    choose_tls(ask->host, *host, request);
     return true;
-}
-
-/* No answer: the registry is not to blame, so say what was wanted and whose certificate it is. */
-static bool no_answer(struct reg_session *session, const struct reg_token_ask *ask,
-                      struct mir_error *err)
-{
-    auto_free char *name = http_url_host(ask->realm);
-    struct reg_host *host = NULL;
-    struct mir_error ignored = MIR_ERROR_INIT; /* it has been found before */
-
-    if (name && reg_host_get(session->client, name, ask->host->insecure, &host, &ignored))
-        (void)reg_tls_hint(host, err);
-    return mir_context(err, "token for %s", ask->host->name);
 }
 
 bool reg_realm_ask(struct reg_session *session, const struct reg_token_ask *ask, char **text,
@@ -353,12 +365,15 @@ bool reg_realm_ask(struct reg_session *session, const struct reg_token_ask *ask,
 {
     struct http_request request;
     auto_response response = HTTP_RESPONSE_INIT;
+    struct reg_host *host = NULL;
     bool ok;
 
-    if (!prepare(session, ask, &request, err))
+    if (!prepare(session, ask, &request, &host, err))
         return false;
-    if (!send_ask(session, ask, &request, &response, err))
-        return no_answer(session, ask, err);
+    if (!send_ask(session, ask, &request, &response, err)) {
+        (void)reg_tls_hint(host, err);
+        return mir_context(err, "token for %s", ask->host->name);
+    }
     if (response.status != 200)
         return refuse_ask(ask, &response, err);
     ok = read_token(ask, &response, text, life, err);

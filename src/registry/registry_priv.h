@@ -146,6 +146,8 @@ MIR_MUST_CHECK bool reg_challenges_read(const struct http_response *response,
 MIR_MUST_CHECK bool reg_certs_load(const struct reg_client *client, const char *host, bool verify,
                                    bool verify_away, struct http_tls **tls, struct http_tls **away,
                                    struct mir_error *err);
+/** Is there such a folder for the host? */
+bool reg_certs_exist(const struct reg_client *client, const char *host);
 
 /* ---- hosts (host.c) ------------------------------------------------------------------------ */
 
@@ -171,6 +173,7 @@ struct reg_host {
     char *endpoint; /* who is asked: "registry-1.docker.io" */
     struct http_tls *tls;
     struct http_tls *away_tls;
+    bool has_certs;    /* there is a folder of certificates for it */
     bool may_be_plain; /* http is allowed where https does not answer */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -220,8 +223,12 @@ struct reg_token {
     bool fresh;       /* fetched during this very call, or denied before */
 };
 
+/** Does one scope allow all that another asks for ("repository:a:pull,push" and
+ * "repository:a:pull")? */
+bool reg_scope_covers(struct mir_span have, struct mir_span wanted);
+
 /** A token that is still good, from the cache or the realm; one thread asks, the others wait for
- * it. */
+ * it. One for more than is asked for will do. */
 MIR_MUST_CHECK bool reg_token_get(struct reg_session *session, const struct reg_token_ask *ask,
                                   struct reg_token *out, struct mir_error *err);
 /** What makes two questions the same; no secret is in it. The caller frees. */

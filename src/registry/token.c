@@ -12,6 +12,8 @@ struct token {
     char *key;
     char *text;       /* secret; NULL: none yet */
     int64_t until_ms; /* when it expires, with the skew taken off */
+    bool
+        is_denied; /* it was refused when it was new, so it is not good for what it was asked for */
     bool fetching;
     unsigned flights; /* fetches ended so far */
     unsigned waiters;
@@ -61,18 +63,82 @@ void reg_tokens_free(struct reg_tokens *tokens)
 
 /* ---- the cache ----------------------------------------------------------------------------- */
 
+/* What comes before the scopes. */
+static void key_begin(const struct reg_token_ask *ask, struct mir_buf *key)
+{
+    mir_buf_init(key, SIZE_MAX / 2); /* its parts are bounded */
+    mir_buf_printf(key, "%s\n%d\n%s\n%s\n%s", ask->host->name, ask->host->insecure, ask->realm,
+                   ask->service ? ask->service : "",
+                   ask->creds->found && ask->creds->user ? ask->creds->user : "");
+}
+
 char *reg_token_key(const struct reg_token_ask *ask)
 {
     struct mir_buf key;
 
-    mir_buf_init(&key, SIZE_MAX / 2); /* its parts are bounded */
-    mir_buf_printf(&key, "%s\n%d\n%s\n%s\n%s", ask->host->name, ask->host->insecure, ask->realm,
-                   ask->service ? ask->service : "",
-                   ask->creds->found && ask->creds->user ? ask->creds->user : "");
+    key_begin(ask, &key);
     for (size_t i = 0; i < ask->scope_count; i++)
         mir_buf_printf(&key, "\n%s", ask->scopes[i]);
     return mir_buf_take(&key);
 }
+
+/* ---- what a token is good for -------------------------------------------------------------- */
+
+static bool has_action(struct mir_span actions, struct mir_span wanted)
+{
+    struct mir_span action;
+
+    while (mir_span_next(&actions, ',', &action)) {
+        if (mir_span_equal(action, wanted))
+            return true;
+    }
+    return false;
+}
+
+bool reg_scope_covers(struct mir_span have, struct mir_span wanted)
+{
+    struct mir_span actions;
+    struct mir_span action;
+    size_t ours;
+    size_t theirs;
+
+    if (!mir_span_find_last(have, ':', &ours) || !mir_span_find_last(wanted, ':', &theirs) ||
+        !mir_span_equal(mir_span_first(have, ours), mir_span_first(wanted, theirs)))
+        return false;
+    actions = mir_span_from(wanted, theirs + 1);
+    while (mir_span_next(&actions, ',', &action)) {
+        if (!has_action(mir_span_from(have, ours + 1), action))
+            return false;
+    }
+    return true;
+}
+
+/* scopes: a line each. */
+static bool has_scope(struct mir_span scopes, const char *wanted)
+{
+    struct mir_span scope;
+
+    while (mir_span_next(&scopes, '\n', &scope)) {
+        if (reg_scope_covers(scope, mir_span_of(wanted)))
+            return true;
+    }
+    return false;
+}
+
+/* Was it asked for from the same, for the same user (begin), and at least for these scopes? */
+static bool covers(const struct token *token, struct mir_span begin,
+                   const struct reg_token_ask *ask)
+{
+    struct mir_span key = mir_span_of(token->key);
+    bool all = key.len > begin.len && mir_span_equal(mir_span_first(key, begin.len), begin) &&
+               key.ptr[begin.len] == '\n';
+
+    for (size_t i = 0; all && i < ask->scope_count; i++)
+        all = has_scope(mir_span_from(key, begin.len + 1), ask->scopes[i]);
+    return all;
+}
+
+/* ---- entries ------------------------------------------------------------------------------- */
 
 /* Unlink the one that was not used for the longest time, if any may go. */
 static void evict_locked(struct reg_tokens *tokens)
@@ -92,12 +158,30 @@ static void evict_locked(struct reg_tokens *tokens)
     token_free(gone);
 }
 
-static struct token *entry_locked(struct reg_tokens *tokens, const char *key)
+static struct token *find_locked(struct reg_tokens *tokens, const char *key)
 {
     struct token *token = tokens->first;
 
     while (token && strcmp(token->key, key) != 0)
         token = token->next;
+    return token;
+}
+
+void reg_token_deny(struct reg_tokens *tokens, const char *key, const char *text)
+{
+    struct token *token;
+
+    (void)pthread_mutex_lock(&tokens->lock);
+    token = find_locked(tokens, key);
+    if (token && token->text && strcmp(token->text, text) == 0)
+        token->is_denied = true;
+    (void)pthread_mutex_unlock(&tokens->lock);
+}
+
+static struct token *entry_locked(struct reg_tokens *tokens, const char *key)
+{
+    struct token *token = find_locked(tokens, key);
+
     if (!token) {
         if (tokens->count >= REG_TOKENS_KEPT)
             evict_locked(tokens);
@@ -152,22 +236,44 @@ static enum claim await_locked(struct reg_tokens *tokens, struct token *token,
     return claim;
 }
 
-static enum claim claim_locked(struct reg_tokens *tokens, struct token *token,
+/* One that will do: the entry's own, or one for more. */
+static struct token *find_good(struct reg_tokens *tokens, struct token *own,
+                               const struct reg_token_ask *ask, int64_t now)
+{
+    auto_buf begin = {0};
+
+    if (is_another(own, ask) && now < own->until_ms)
+        return own;
+    key_begin(ask, &begin);
+    for (struct token *token = tokens->first; token; token = token->next) {
+        if (is_another(token, ask) && now < token->until_ms && !token->is_denied &&
+            covers(token, mir_buf_span(&begin), ask))
+            return token;
+    }
+    return NULL;
+}
+
+static enum claim claim_locked(struct reg_tokens *tokens, struct token *own,
                                const struct reg_token_ask *ask, const struct mir_clock *clock,
                                struct reg_token *out, struct mir_error *err)
 {
-    while (token->fetching) {
-        enum claim claim = await_locked(tokens, token, ask, out, err);
+    for (;;) {
+        struct token *good = find_good(tokens, own, ask, mir_clock_now(clock));
+        enum claim claim;
 
+        if (good) {
+            good->used = ++tokens->uses;
+            hand_out(good, good->is_denied, out);
+            return CLAIM_DONE;
+        }
+        if (!own->fetching) {
+            own->fetching = true;
+            return CLAIM_OURS;
+        }
+        claim = await_locked(tokens, own, ask, out, err);
         if (claim != CLAIM_OURS)
             return claim;
     }
-    if (is_another(token, ask) && mir_clock_now(clock) < token->until_ms) {
-        hand_out(token, false, out);
-        return CLAIM_DONE;
-    }
-    token->fetching = true;
-    return CLAIM_OURS;
 }
 
 /* The end of a flight. text is taken; NULL with failure when it brought nothing. */
@@ -178,6 +284,7 @@ static void land(struct reg_tokens *tokens, struct token *token, char *text, int
     mir_free_secret(token->text);
     token->text = text;
     token->until_ms = until_ms;
+    token->is_denied = false;
     token->failure = *failure;
     token->fetching = false;
     token->flights++;
