@@ -258,6 +258,19 @@ static void add_hint(struct reg_session *session, const struct reg_call *call,
     (void)hint_status(session, call, response, err);
 }
 
+/* Its words are read from JSON, where a secret that came back may have been spelled otherwise. */
+static void read_words(struct reg_session *session, const struct reg_call *call,
+                       const struct http_response *response, char text[REG_MESSAGE_TEXT_MAX])
+{
+    auto_creds creds = {0};
+    struct mir_error ignored = MIR_ERROR_INIT;
+
+    (void)reg_message(mir_buf_span(&response->body), text);
+    if (text[0] != '\0' &&
+        reg_auth_find(session->client->auth, call->repo->host, call->repo->name, &creds, &ignored))
+        reg_scrub_creds(text, strlen(text), &creds);
+}
+
 bool reg_refuse(struct reg_session *session, const struct reg_call *call,
                 const struct http_response *response, struct mir_error *err)
 {
@@ -265,7 +278,7 @@ bool reg_refuse(struct reg_session *session, const struct reg_call *call,
     auto_free char *shown = http_url_redact(response->url);
     auto_free char *words = http_status_text(response->status);
 
-    (void)reg_message(mir_buf_span(&response->body), message);
+    read_words(session, call, response, message);
     (void)mir_fail(err, code_of_status(response->status), "%s %s: %s%s%s%s",
                    http_method_name(call->method), shown, words,
                    response->status <= 299 ? ", which is no answer to this" : "",

@@ -146,6 +146,12 @@ static enum turn put_answered(struct ends *ends, const struct http_response *res
     return again ? TURN_RESTART : TURN_FAIL;
 }
 
+/* What was sent may come back in a refusal, whose words are shown. */
+static void scrub(struct http_response *response, const struct reg_prepared *sent)
+{
+    reg_scrub_authorization(response->body.ptr, response->body.len, sent->authorization);
+}
+
 static enum turn relay_turn(struct ends *ends, struct http_response *put_response,
                             struct mir_error *err)
 {
@@ -164,6 +170,8 @@ static enum turn relay_turn(struct ends *ends, struct http_response *put_respons
         /* The bytes of a bad link are as good as none. */
         return mir_may_retry(err) || err->code == MIR_E_DIGEST ? TURN_RESTART : TURN_FAIL;
     }
+    scrub(put_response, &ends->put);
+    scrub(&get_response, &ends->get);
     if (put_response->status != 0)
         return put_answered(ends, put_response, err);
     return source_refused(ends, &get_response, err);
