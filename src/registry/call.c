@@ -48,32 +48,6 @@ static void scopes_of(const struct reg_call *call, struct scopes *out)
         out->text[out->count++] = mir_format("repository:%s:pull", call->mount_from);
 }
 
-/* "repository:a:pull" is within "repository:a:pull,push". */
-static bool is_within(struct mir_span wanted, const char *have)
-{
-    struct mir_span ours = mir_span_of(have);
-    struct mir_span actions;
-    struct mir_span action;
-    size_t name;
-    size_t our_name;
-
-    if (!mir_span_find_last(wanted, ':', &name) || !mir_span_find_last(ours, ':', &our_name) ||
-        !mir_span_equal(mir_span_first(wanted, name), mir_span_first(ours, our_name)))
-        return false;
-    actions = mir_span_from(wanted, name + 1);
-    while (mir_span_next(&actions, ',', &action)) {
-        struct mir_span rest = mir_span_from(ours, our_name + 1);
-        struct mir_span one;
-        bool found = false;
-
-        while (!found && mir_span_next(&rest, ',', &one))
-            found = mir_span_equal(action, one);
-        if (!found)
-            return false;
-    }
-    return true;
-}
-
 /* A registry may want something else than what we would ask for; what goes beyond it is added. */
 static void add_wanted(struct scopes *scopes, const char *wanted)
 {
@@ -84,7 +58,7 @@ static void add_wanted(struct scopes *scopes, const char *wanted)
         bool known = scope.len == 0;
 
         for (size_t i = 0; i < scopes->count && !known; i++)
-            known = is_within(scope, scopes->text[i]);
+            known = reg_scope_covers(mir_span_of(scopes->text[i]), scope);
         if (!known)
             scopes->text[scopes->count++] = mir_strndup(scope.ptr, scope.len);
     }
@@ -180,6 +154,8 @@ static bool use_token(struct reg_session *session, struct reg_prepared *prepared
     char *asked = reg_token_key(&ask);
 
     *again = !was_refused(session, prepared, asked);
+    if (!*again && had_token)
+        reg_token_deny(session->client->tokens, asked, ask.refused);
     if (!*again || !reg_token_get(session, &ask, &token, err)) {
         free(asked);
         return !*again;
