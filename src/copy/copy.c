@@ -49,6 +49,10 @@ bool copy_new(const struct copy_options *options, const char *destination, struc
 
 static void free_image(struct copy_image *image)
 {
+    for (size_t i = 0; i < image->try_count; i++)
+        free(image->tries[i].error);
+    free(image->tries);
+    free(image->served_by);
     free(image->asked);
     img_ref_release(&image->source);
     free(image->name);
@@ -66,12 +70,14 @@ static void free_workers(struct copy *copy)
     for (size_t i = 0; i < copy->worker_count; i++) {
         reg_session_free(copy->workers[i]->source);
         reg_session_free(copy->workers[i]->destination);
+        reg_session_free(copy->workers[i]->elsewhere);
         reg_session_free(copy->workers[i]->again);
         free(copy->workers[i]);
     }
     free(copy->workers);
     reg_client_free(copy->source_client);
     reg_client_free(copy->destination_client);
+    reg_client_free(copy->elsewhere_client);
 }
 
 void copy_free(struct copy *copy)
@@ -335,6 +341,18 @@ static struct reg_options side_options(const struct copy *copy, const struct reg
     return options;
 }
 
+/* Credentials of the command line are for the hosts that sources name, not for the places that the
+ * rules have for them: those are asked with what auth files say. */
+static bool open_elsewhere(struct copy *copy, struct mir_error *err)
+{
+    struct reg_options options = side_options(copy, &copy->options.source);
+
+    if (!options.creds || !copy->options.rules)
+        return true;
+    options.creds = NULL;
+    return reg_client_new(&options, &copy->elsewhere_client, err);
+}
+
 static bool open_clients(struct copy *copy, struct mir_error *err)
 {
     const struct reg_options source = side_options(copy, &copy->options.source);
@@ -343,7 +361,8 @@ static bool open_clients(struct copy *copy, struct mir_error *err)
 
     for (size_t i = 0; i < copy->image_count; i++)
         from_registry |= copy->images[i]->origin->reader == NULL;
-    if (from_registry && !reg_client_new(&source, &copy->source_client, err))
+    if (from_registry &&
+        (!reg_client_new(&source, &copy->source_client, err) || !open_elsewhere(copy, err)))
         return mir_context(err, "source");
     if ((copy->has_mapping || (copy->has_destination && copy_goes_to_registry(copy))) &&
         !reg_client_new(&destination, &copy->destination_client, err))
@@ -379,8 +398,16 @@ void copy_worker_open(struct copy_worker *worker, const char *source, const char
 
     if (source)
         open_door(&worker->source, copy->source_client, &copy->queue, source);
+    if (source && copy->elsewhere_client)
+        open_door(&worker->elsewhere, copy->elsewhere_client, &copy->queue, source);
     if (destination)
         open_door(&worker->destination, copy->destination_client, &copy->queue, destination);
+}
+
+struct reg_session *copy_worker_source(const struct copy_worker *worker,
+                                       const struct copy_origin *origin)
+{
+    return origin->is_elsewhere && worker->elsewhere ? worker->elsewhere : worker->source;
 }
 
 struct reg_session *copy_worker_again(struct copy_worker *worker, const char *host)
@@ -474,6 +501,7 @@ bool copy_plan(struct copy *copy, struct mir_error *err)
     if (!check_volumes(copy, err) || !copy_land(copy, err) || !copy_stream_check(copy, err) ||
         !copy_since_open(copy, err) || !open_clients(copy, err))
         return false;
+    copy_apply_rules(copy);
     open_workers(copy);
     open_standing(copy);
     if (!copy_since_read_bundle(copy, err))
@@ -504,6 +532,8 @@ void copy_get_totals(const struct copy *copy, struct copy_totals *out)
     }
     if (copy->source_client)
         out->requests_source = reg_client_requests(copy->source_client);
+    if (copy->elsewhere_client)
+        out->requests_source += reg_client_requests(copy->elsewhere_client);
     if (copy->destination_client)
         out->requests_destination = reg_client_requests(copy->destination_client);
 }
@@ -537,6 +567,7 @@ void copy_get_result(const struct copy *copy, size_t i, struct copy_result *out)
         .pinned = image->pinned,
         .digest = image->source.has_digest ? image->source.digest.text : NULL,
         .destination = image->landing ? image->landing : copy->destination.text,
+        .served_by = image->served_by,
         .outcome = image->outcome,
         .bytes = image->bytes,
         .error = image->error,

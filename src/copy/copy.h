@@ -20,6 +20,7 @@
 #include "base/sink.h"
 #include "copy/landing.h"
 #include "copy/place.h"
+#include "copy/rules.h"
 #include "image/manifest.h"
 #include "image/platform.h"
 #include "image/ref.h"
@@ -46,6 +47,7 @@ enum copy_phase {
 /* Strings and arrays are borrowed until copy_free(). */
 struct copy_options {
     struct reg_options source, destination; /* clock, cancel and sink are those below */
+    const struct copy_rules *rules;         /* NULL: every image is where its name says, and free */
     const struct img_platform *platforms;   /* none: all */
     size_t platform_count;
     unsigned jobs;         /* transfers at a time, at most; 0: COPY_JOBS_DEFAULT */
@@ -135,6 +137,7 @@ struct copy_result {
     const char *pinned; /* "host/repo[:tag]@digest", or NULL if it was never resolved */
     const char *digest; /* or NULL */
     const char *destination;
+    const char *served_by; /* "host/repo" that was read instead of the source's own, or NULL */
     enum copy_outcome outcome;
     uint64_t bytes;
     const struct mir_error *error; /* NULL unless FAILED */

@@ -12,6 +12,12 @@
 struct copy_since;
 struct intake;
 
+/* One place where an image is asked for. */
+struct copy_try {
+    const struct copy_origin *origin; /* NULL: it is refused */
+    struct mir_error *error;          /* owned; NULL until it failed */
+};
+
 /* One image that was asked for. */
 struct copy_image {
     char *asked; /* source with its transport, as the user wrote it */
@@ -24,8 +30,12 @@ struct copy_image {
     size_t want_count;
     struct img_platform *own_wants; /* behind wants, where they are the image's own */
     const char *cut;                /* names the choice where it is not the options'; "" usually */
-    const struct copy_origin *origin;
+    const struct copy_origin *origin; /* with tries: the one that has it, once that is known */
+    struct copy_try *tries;           /* none: its own place alone */
+    size_t try_count;
+    char *served_by;            /* "host/repo", when it is not the image's own; else NULL */
     struct img_ref destination; /* docker only; host NULL until it is known */
+    bool lands_insecure;        /* the destination's host is */
     char *landing;              /* destination as text */
     bool has_landing;           /* destination was given with the image */
     struct copy_manifest *root; /* NULL until resolved */
@@ -94,6 +104,8 @@ struct copy {
     const struct copy_graph *known; /* manifests that need not be fetched again; NULL: none */
 
     struct reg_client *source_client, *destination_client;
+    struct reg_client *elsewhere_client; /* for origins that credentials of the command line are not
+                                            for; NULL where none were given */
     struct copy_worker **workers;
     size_t worker_count;
 
@@ -121,7 +133,8 @@ struct copy {
 struct copy_worker {
     struct copy *copy;
     struct reg_session *source, *destination;
-    struct intake *intake;     /* the pipe it reads, or NULL; see stream.c */
+    struct reg_session *elsewhere; /* see copy_worker_source() */
+    struct intake *intake;         /* the pipe it reads, or NULL; see stream.c */
     struct reg_session *again; /* to read at the destination what went there; NULL until needed */
 };
 
@@ -139,6 +152,9 @@ static inline bool copy_goes_to_registry(const struct copy *copy)
 /** Before a worker asks a host: its session for that side is there, and watched for that host. A
  * worker that is never needed costs nothing. NULL: not asked. */
 void copy_worker_open(struct copy_worker *worker, const char *source, const char *destination);
+/** The door to an origin in a registry, after copy_worker_open() for its host. */
+struct reg_session *copy_worker_source(const struct copy_worker *worker,
+                                       const struct copy_origin *origin);
 /** A second door to the destination: to read there what another task brought. */
 struct reg_session *copy_worker_again(struct copy_worker *worker, const char *host);
 /** Record an image's failure; the first one stays. Locks. */
@@ -151,6 +167,18 @@ struct copy_image *copy_image_new(struct copy *copy, const char *asked, const ch
  * are asked for. */
 MIR_MUST_CHECK bool copy_image_cut(const struct copy *copy, struct copy_image *image,
                                    const char *platforms, struct mir_error *err);
+
+/* rules.c: what this machine's configuration says. */
+/** Images that may not be copied, or not to where they go, fail. */
+void copy_apply_rules(struct copy *copy);
+/** Set the tries of every image. */
+void copy_find_sites(struct copy *copy);
+/** After resolving: remember which place served an image that is not there by its own name. */
+void copy_note_sites(struct copy *copy);
+/** Record that a place does not have it. */
+void copy_try_fail(struct copy_try *attempt, const struct mir_error *err);
+/** All tries have failed: one error for all. */
+void copy_tries_error(const struct copy_image *image, struct mir_error *err);
 
 /* resolve.c: sources to manifests, in parallel. */
 void copy_resolve(struct copy *copy);

@@ -90,10 +90,11 @@ static struct copy_origin *add_origin(struct copy_graph *graph)
     return origin;
 }
 
-const struct copy_origin *copy_graph_repo(struct copy_graph *graph, const char *host,
-                                          const char *repo)
+static const struct copy_origin *registry_origin(struct copy_graph *graph, const char *host,
+                                                 const char *repo, bool insecure, bool is_elsewhere)
 {
-    auto_free char *key = mir_format("%s/%s", host, repo);
+    auto_free char *key = mir_format("%s/%s%s%s", host, repo, insecure ? " insecure" : "",
+                                     is_elsewhere ? " elsewhere" : "");
     struct copy_origin *origin;
 
     (void)pthread_mutex_lock(&graph->lock);
@@ -102,10 +103,24 @@ const struct copy_origin *copy_graph_repo(struct copy_graph *graph, const char *
         origin = add_origin(graph);
         origin->repo.host = word_locked(graph, host);
         origin->repo.name = word_locked(graph, repo);
+        origin->repo.insecure = insecure;
+        origin->is_elsewhere = is_elsewhere;
         mir_map_set(graph->origins_by_name, mir_span_of(key), origin);
     }
     (void)pthread_mutex_unlock(&graph->lock);
     return origin;
+}
+
+const struct copy_origin *copy_graph_repo(struct copy_graph *graph, const char *host,
+                                          const char *repo)
+{
+    return registry_origin(graph, host, repo, false, false);
+}
+
+const struct copy_origin *copy_graph_site(struct copy_graph *graph, const struct copy_site *site)
+{
+    return registry_origin(graph, site->ref.host, site->ref.repo, site->insecure,
+                           site->is_elsewhere);
 }
 
 const struct copy_origin *copy_graph_layout(struct copy_graph *graph, struct bundle_reader *reader)

@@ -17,6 +17,7 @@
 struct copy_origin {
     struct reg_repo repo;         /* host NULL for a layout */
     struct bundle_reader *reader; /* NULL for a registry */
+    bool is_elsewhere;            /* see copy_site */
 };
 
 struct copy_blob {
@@ -91,6 +92,8 @@ void copy_graph_release(struct copy_graph *graph);
 /** The origin for a repository of a registry, or for a layout; lives as long as the graph. */
 const struct copy_origin *copy_graph_repo(struct copy_graph *graph, const char *host,
                                           const char *repo);
+/** The same for a place that the rules give. */
+const struct copy_origin *copy_graph_site(struct copy_graph *graph, const struct copy_site *site);
 const struct copy_origin *copy_graph_layout(struct copy_graph *graph, struct bundle_reader *reader);
 
 /** The node of a manifest; *is_new when the caller is the one to load it. cut tells apart the

@@ -156,7 +156,8 @@ static size_t candidates(const struct copy_task *task, const char *repos[3])
 static bool carry(struct copy_worker *worker, const struct copy_task *task, const char *from,
                   bool *there, struct mir_error *err)
 {
-    const struct reg_repo repo = {.host = task->repo.host, .name = from};
+    const struct reg_repo repo = {
+        .host = task->repo.host, .name = from, .insecure = task->repo.insecure};
     const struct img_descriptor descriptor = copy_blob_descriptor(task->blob);
     struct mir_error unreadable = MIR_ERROR_INIT; /* a place that we may not look into */
     enum reg_put_outcome outcome;
@@ -203,7 +204,8 @@ bool copy_left_out_is_there(struct copy_worker *worker, const struct copy_task *
         there)
         return true;
     for (size_t i = 0; i < count; i++) {
-        const struct reg_repo repo = {.host = task->repo.host, .name = repos[i]};
+        const struct reg_repo repo = {
+            .host = task->repo.host, .name = repos[i], .insecure = task->repo.insecure};
 
         mir_error_clear(&ignored);
         if (reg_blob_find(worker->destination, &repo, &task->blob->digest, &there, &ignored) &&

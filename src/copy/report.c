@@ -42,6 +42,7 @@ static json_t *image_json(const struct copy *copy, size_t i)
     set_text(object, "source", result.source);
     set_text(object, "image", result.pinned);
     set_text(object, "digest", result.digest);
+    set_text(object, "servedBy", result.served_by);
     set_text(object, "destination", result.destination);
     set_number(object, "bytes", result.bytes);
     set_text(object, "outcome", copy_outcome_name(result.outcome));

@@ -24,11 +24,20 @@ enum job_kind {
 struct job {
     enum job_kind kind;
     struct copy_image *image;
-    struct copy_manifest *manifest;
+    struct copy_manifest *manifest;   /* of an IMAGE: the node it loads, once it does */
+    size_t at;                        /* IMAGE: which of its tries */
     const struct img_platform *wants; /* of the image that led here */
     size_t want_count;
     const char *cut;
 };
+
+/* Where an image is asked for now. */
+static const struct copy_origin *origin_of(const struct job *job)
+{
+    const struct copy_image *image = job->image;
+
+    return image->try_count > 0 ? image->tries[job->at].origin : image->origin;
+}
 
 /* Who is asked; NULL: nobody, it is here. */
 static const char *source_of(const struct job *job)
@@ -38,7 +47,7 @@ static const char *source_of(const struct job *job)
     case JOB_PROBE_INDEX:
         return NULL;
     case JOB_IMAGE:
-        return job->image->origin->repo.host;
+        return origin_of(job)->repo.host;
     case JOB_MANIFEST:
         return job->manifest->origin->repo.host;
     }
@@ -189,15 +198,27 @@ static bool read_node(struct copy_worker *worker, const struct copy_manifest *no
     return true;
 }
 
+/* False when it could not be had from its origin; what is wrong with what came is in the node. */
+static bool load_from_origin(struct copy_worker *worker, struct copy_manifest *node,
+                             const struct job *job, struct mir_error *err)
+{
+    struct mir_error wrong = MIR_ERROR_INIT;
+    struct reg_manifest got = {0};
+
+    if (!stop_if_cancelled(worker->copy, err) || !read_node(worker, node, &got, err))
+        return false;
+    if (!fill(worker->copy, node, job, &got, &wrong))
+        record(node, &wrong);
+    reg_manifest_release(&got);
+    return true;
+}
+
 static void load_node(struct copy_worker *worker, struct copy_manifest *node, const struct job *job)
 {
     struct mir_error err = MIR_ERROR_INIT;
-    struct reg_manifest got = {0};
 
-    if (!stop_if_cancelled(worker->copy, &err) || !read_node(worker, node, &got, &err) ||
-        !fill(worker->copy, node, job, &got, &err))
+    if (!load_from_origin(worker, node, job, &err))
         record(node, &err);
-    reg_manifest_release(&got);
 }
 
 /* ---- one image ---- */
@@ -216,13 +237,14 @@ static bool resolve_tag(struct copy_worker *worker, const struct job *job, struc
     struct reg_manifest got = {0};
     bool is_new;
 
-    if (!copy_read_manifest(worker, image->origin, image->source.tag, &got, err))
+    if (!stop_if_cancelled(copy, err) ||
+        !copy_read_manifest(worker, origin_of(job), image->source.tag, &got, err))
         return false;
     image->source.digest = got.digest;
     image->source.has_digest = true;
     set_pinned(image);
     image->root =
-        copy_graph_manifest(&copy->graph, &got.digest, image->cut, image->origin, 0, &is_new);
+        copy_graph_manifest(&copy->graph, &got.digest, image->cut, origin_of(job), 0, &is_new);
     if (is_new && !fill(copy, image->root, job, &got, err)) {
         record(image->root, err);
         mir_error_clear(err);
@@ -231,24 +253,67 @@ static bool resolve_tag(struct copy_worker *worker, const struct job *job, struc
     return true;
 }
 
-static void resolve_image(struct copy_worker *worker, const struct job *job)
+/* Images of one digest share a node, and whoever comes first loads it: from any of its places. */
+static bool resolve_digest(struct copy_worker *worker, struct job *job, struct mir_error *err)
+{
+    struct copy_image *image = job->image;
+    bool is_new = true;
+
+    if (!job->manifest) {
+        job->manifest = copy_graph_manifest(&worker->copy->graph, &image->source.digest, image->cut,
+                                            origin_of(job), 0, &is_new);
+        image->root = job->manifest;
+    }
+    if (!is_new)
+        return true;
+    job->manifest->origin = origin_of(job);
+    return load_from_origin(worker, job->manifest, job, err);
+}
+
+/* The next place that is not refused, from a given one on. */
+static bool find_try(const struct copy_image *image, size_t *at)
+{
+    while (*at < image->try_count && !image->tries[*at].origin)
+        (*at)++;
+    return *at < image->try_count;
+}
+
+/* This place does not have it: the next one, or all have failed. */
+static bool try_elsewhere(struct copy *copy, const struct job *job, struct mir_error *err)
+{
+    struct copy_image *image = job->image;
+    struct job next = *job;
+
+    if (image->try_count == 0 || err->code == MIR_E_CANCELLED)
+        return false;
+    copy_try_fail(&image->tries[job->at], err);
+    next.at++;
+    if (!find_try(image, &next.at)) {
+        copy_tries_error(image, err);
+        return false;
+    }
+    mir_log(copy->options.sink, MIR_LEVEL_DEBUG, "%s: %s; the next place is asked", image->asked,
+            err->text);
+    push(copy, next);
+    return true;
+}
+
+static void resolve_image(struct copy_worker *worker, struct job *job)
 {
     struct copy_image *image = job->image;
     struct copy *copy = worker->copy;
     struct mir_error err = MIR_ERROR_INIT;
-    bool is_new;
+    bool by_digest = image->source.has_digest;
 
-    if (!stop_if_cancelled(copy, &err)) {
-        copy_image_fail(copy, image, &err);
-        return;
-    }
-    if (image->source.has_digest) {
-        image->root = copy_graph_manifest(&copy->graph, &image->source.digest, image->cut,
-                                          image->origin, 0, &is_new);
-        if (is_new)
-            load_node(worker, image->root, job);
-    } else if (!resolve_tag(worker, job, &err)) {
-        copy_image_fail(copy, image, &err);
+    if (by_digest ? resolve_digest(worker, job, &err) : resolve_tag(worker, job, &err)) {
+        image->origin = origin_of(job);
+    } else {
+        if (try_elsewhere(copy, job, &err))
+            return;
+        if (by_digest)
+            record(job->manifest, &err);
+        else
+            copy_image_fail(copy, image, &err);
     }
     atomic_fetch_add(&copy_progress_of(copy)->images_done, 1);
 }
@@ -269,10 +334,12 @@ static bool is_whole(const char *media_type)
 }
 
 /* A failure here only costs the short cut: the push meets it again and reports it. */
-static bool find(struct copy_worker *worker, const struct img_ref *to, const char *reference,
+static bool find(struct copy_worker *worker, const struct copy_image *image, const char *reference,
                  const struct img_digest *digest, struct reg_found *found)
 {
-    const struct reg_repo repo = {.host = to->host, .name = to->repo};
+    const struct reg_repo repo = {.host = image->destination.host,
+                                  .name = image->destination.repo,
+                                  .insecure = image->lands_insecure};
     struct mir_error err = MIR_ERROR_INIT;
 
     return reg_manifest_find(worker->destination, &repo, reference, found, &err) &&
@@ -281,11 +348,11 @@ static bool find(struct copy_worker *worker, const struct img_ref *to, const cha
 
 static void probe(struct copy_worker *worker, struct copy_image *image)
 {
-    const struct img_ref *to = &image->destination;
+    const char *tag = image->destination.tag;
     const char *digest = image->source.digest.text;
     struct reg_found found;
 
-    if (!find(worker, to, to->tag ? to->tag : digest, &image->source.digest, &found))
+    if (!find(worker, image, tag ? tag : digest, &image->source.digest, &found))
         return;
     if (is_whole(found.media_type))
         image->outcome = COPY_OUTCOME_PRESENT;
@@ -293,7 +360,7 @@ static void probe(struct copy_worker *worker, struct copy_image *image)
         image->index_there = true;
 }
 
-static bool is_below_there(struct copy_worker *worker, const struct img_ref *to,
+static bool is_below_there(struct copy_worker *worker, const struct copy_image *image,
                            const struct copy_manifest *index)
 {
     struct reg_found found;
@@ -301,9 +368,9 @@ static bool is_below_there(struct copy_worker *worker, const struct img_ref *to,
     for (size_t i = 0; i < index->child_count; i++) {
         const struct copy_manifest *child = index->children[i].manifest;
 
-        if (!find(worker, to, child->digest.text, &child->digest, &found))
+        if (!find(worker, image, child->digest.text, &child->digest, &found))
             return false;
-        if (child->is_index && !is_below_there(worker, to, child))
+        if (child->is_index && !is_below_there(worker, image, child))
             return false;
     }
     return true;
@@ -311,7 +378,7 @@ static bool is_below_there(struct copy_worker *worker, const struct img_ref *to,
 
 static void probe_index(struct copy_worker *worker, struct copy_image *image)
 {
-    if (is_below_there(worker, &image->destination, image->root))
+    if (is_below_there(worker, image, image->root))
         image->outcome = COPY_OUTCOME_PRESENT;
 }
 
@@ -380,11 +447,20 @@ static void probe_destination(struct copy *copy)
 
 static void push_image(struct copy *copy, struct copy_image *image)
 {
-    push(copy, (struct job){.kind = JOB_IMAGE,
-                            .image = image,
-                            .wants = image->wants,
-                            .want_count = image->want_count,
-                            .cut = image->cut});
+    struct job job = {.kind = JOB_IMAGE,
+                      .image = image,
+                      .wants = image->wants,
+                      .want_count = image->want_count,
+                      .cut = image->cut};
+    struct mir_error err = MIR_ERROR_INIT;
+
+    if (image->try_count == 0 || find_try(image, &job.at)) {
+        push(copy, job);
+        return;
+    }
+    copy_tries_error(image, &err);
+    copy_image_fail(copy, image, &err);
+    atomic_fetch_add(&copy_progress_of(copy)->images_done, 1);
 }
 
 static size_t count_planned(const struct copy *copy)
@@ -404,6 +480,7 @@ void copy_resolve(struct copy *copy)
     size_t planned;
 
     atomic_store(&progress->images, copy->image_count);
+    copy_find_sites(copy);
     if (copy->destination_client)
         probe_destination(copy);
     planned = count_planned(copy);
@@ -411,6 +488,7 @@ void copy_resolve(struct copy *copy)
         if (!copy->images[i]->error && planned > 0)
             push_image(copy, copy->images[i]);
     run(copy);
+    copy_note_sites(copy);
 }
 
 void copy_probe_resolved(struct copy *copy)

@@ -278,6 +278,7 @@ static bool add_images(struct copy_since *since, struct mir_error *err)
 static void resolve(const struct copy *copy, struct copy *old)
 {
     old->source_client = copy->source_client;
+    old->elsewhere_client = copy->elsewhere_client;
     old->worker_count = copy->worker_count;
     old->workers = mir_alloc_array(old->worker_count, sizeof(struct copy_worker *));
     for (size_t i = 0; i < old->worker_count; i++) {
@@ -289,11 +290,13 @@ static void resolve(const struct copy *copy, struct copy *old)
     for (size_t i = 0; i < old->worker_count; i++) {
         copy->workers[i]->source = old->workers[i]->source;
         copy->workers[i]->destination = old->workers[i]->destination;
+        copy->workers[i]->elsewhere = old->workers[i]->elsewhere;
         free(old->workers[i]);
     }
     free(mir_steal(&old->workers));
     old->worker_count = 0;
     old->source_client = NULL;
+    old->elsewhere_client = NULL;
 }
 
 static bool judge_manifest(const struct copy_since *since, const struct copy_manifest *manifest,

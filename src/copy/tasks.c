@@ -187,6 +187,7 @@ void copy_tasks_for_registry(struct copy *copy)
         if (!copy_image_is_planned(image) || !to->host)
             continue;
         repo = copy_graph_repo(&copy->graph, to->host, to->repo)->repo;
+        repo.insecure = image->lands_insecure;
         image->task = manifest_task(&builder, image->root, &repo, to->tag);
     }
     count_requests(copy);

@@ -65,7 +65,7 @@ bool copy_read_manifest(struct copy_worker *worker, const struct copy_origin *or
     if (origin->reader)
         return read_from_layout(origin->reader, reference, out, err);
     ok = copy_breaker_may_try(breaker, origin->repo.host, NULL, err) &&
-         reg_manifest_get(worker->source, &origin->repo, reference, out, err);
+         reg_manifest_get(copy_worker_source(worker, origin), &origin->repo, reference, out, err);
     copy_breaker_note(breaker, origin->repo.host, NULL, err);
     return ok;
 }

@@ -218,8 +218,8 @@ static bool from_source(struct copy_worker *worker, struct landing_place *place,
     const struct bundle_blob *found;
 
     if (!blob->origin->reader)
-        return reg_blob_get(worker->source, &blob->origin->repo, &descriptor, place->at,
-                            place->hash, &sink, err);
+        return reg_blob_get(copy_worker_source(worker, blob->origin), &blob->origin->repo,
+                            &descriptor, place->at, place->hash, &sink, err);
     if (!copy_source_find(blob, &found, err))
         return false;
     return from_layout(place, blob->origin->reader, found, tally_moved, err) ||

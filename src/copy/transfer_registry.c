@@ -99,8 +99,9 @@ static bool blob_to_registry(struct copy_worker *worker, struct copy_task *task,
     if (copy_stream_has_passed(task)) {
         ok = copy_stream_carry(worker, task, &outcome, err);
     } else if (!reading.reader) {
-        ok = reg_blob_relay(worker->source, &blob->origin->repo, worker->destination, &task->repo,
-                            &descriptor, mount_from(task), relay_moved, copy, &outcome, err);
+        ok = reg_blob_relay(copy_worker_source(worker, blob->origin), &blob->origin->repo,
+                            worker->destination, &task->repo, &descriptor, mount_from(task),
+                            relay_moved, copy, &outcome, err);
     } else {
         ok = copy_source_find(blob, &reading.blob, err) &&
              reg_blob_put(worker->destination, &task->repo, &descriptor, mount_from(task), &source,
