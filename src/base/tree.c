@@ -67,7 +67,18 @@ static bool fail_nul(struct mir_span text, const char *name, struct mir_error *e
     return mir_fail(err, MIR_E_FORMAT, "%s:%zu:%zu: a NUL byte", name, line, column);
 }
 
-bool mir_json_parse(struct mir_span text, const char *name, json_t **out, struct mir_error *err)
+/* secret: what stood at the fault is not repeated, as jansson does ("near '...'"). */
+static bool fail_json(const json_error_t *why, const char *name, bool secret, struct mir_error *err)
+{
+    const char *near = secret ? strstr(why->text, " near ") : NULL;
+    int len = near ? (int)(near - why->text) : (int)strlen(why->text);
+
+    return mir_fail(err, MIR_E_FORMAT, "%s:%d:%d: %.*s", name, why->line > 0 ? why->line : 1,
+                    why->column > 0 ? why->column : 1, len, why->text);
+}
+
+static bool json_parse(struct mir_span text, const char *name, bool secret, json_t **out,
+                       struct mir_error *err)
 {
     struct json_walk walk = {.name = name, .err = err};
     auto_json *value = NULL;
@@ -78,12 +89,22 @@ bool mir_json_parse(struct mir_span text, const char *name, json_t **out, struct
     value = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
                        &why);
     if (!value)
-        return mir_fail(err, MIR_E_FORMAT, "%s:%d:%d: %s", name, why.line > 0 ? why.line : 1,
-                        why.column > 0 ? why.column : 1, why.text);
+        return fail_json(&why, name, secret, err);
     if (!json_within_limits(&walk, value, 1))
         return false;
     *out = mir_steal(&value);
     return true;
+}
+
+bool mir_json_parse(struct mir_span text, const char *name, json_t **out, struct mir_error *err)
+{
+    return json_parse(text, name, false, out, err);
+}
+
+bool mir_json_parse_secret(struct mir_span text, const char *name, json_t **out,
+                           struct mir_error *err)
+{
+    return json_parse(text, name, true, out, err);
 }
 
 /* Text without the blanks it begins with. */

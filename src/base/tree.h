@@ -22,6 +22,9 @@
 /** Parse one JSON value. name is what errors call the text. The caller owns *out. */
 MIR_MUST_CHECK bool mir_json_parse(struct mir_span text, const char *name, json_t **out,
                                    struct mir_error *err);
+/** The same for a text with secrets in it: errors say what is wrong where, and repeat nothing. */
+MIR_MUST_CHECK bool mir_json_parse_secret(struct mir_span text, const char *name, json_t **out,
+                                          struct mir_error *err);
 
 /**
  * Parse a stream of YAML documents (JSON is YAML too; JSON values may also stand one after the

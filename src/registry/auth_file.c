@@ -8,13 +8,15 @@
  */
 #include "registry/auth_priv.h"
 
-#include <unistd.h>
+#include <errno.h>
+#include <sys/stat.h>
 
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/tree.h"
 
-#define ENTRIES_MAX 10000 /* keys of one file */
+#define ENTRIES_MAX 10000       /* keys of one file */
+#define SECRET_MAX  (64u << 10) /* bytes of "auth", of a token, of a password */
 
 /* ---- releasing ----------------------------------------------------------------------------- */
 
@@ -102,16 +104,25 @@ static bool is_string(const json_t *value)
     return !value || json_is_null(value) || json_is_string(value);
 }
 
-static const char *find_wrong_type(const json_t *value)
+static const char *find_fault(const json_t *value)
 {
-    if (!is_string(json_object_get(value, "auth")))
-        return "\"auth\" is not a string";
-    if (!is_string(json_object_get(value, "identitytoken")))
-        return "\"identitytoken\" is not a string";
-    if (!is_string(json_object_get(value, "username")))
-        return "\"username\" is not a string";
-    if (!is_string(json_object_get(value, "password")))
-        return "\"password\" is not a string";
+    static const struct {
+        const char *name, *wrong_type, *too_long;
+    } fields[] = {
+        {"auth", "\"auth\" is not a string", "\"auth\" is too long"},
+        {"identitytoken", "\"identitytoken\" is not a string", "\"identitytoken\" is too long"},
+        {"username", "\"username\" is not a string", "\"username\" is too long"},
+        {"password", "\"password\" is not a string", "\"password\" is too long"},
+    };
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        const json_t *field = json_object_get(value, fields[i].name);
+
+        if (!is_string(field))
+            return fields[i].wrong_type;
+        if (json_string_length(field) > SECRET_MAX)
+            return fields[i].too_long;
+    }
     return NULL;
 }
 
@@ -123,7 +134,7 @@ static void read_entry(struct reg_auth_entry *entry, const char *key, const json
     const char *password = json_string_value(json_object_get(value, "password"));
 
     entry->key = mir_strdup(key);
-    entry->fault = find_wrong_type(value);
+    entry->fault = find_fault(value);
     if (!entry->fault && json_string_length(auth) > 0)
         decode_auth(entry, auth);
     else if (!entry->fault && user && user[0] != '\0' && password) {
@@ -190,7 +201,7 @@ bool reg_auth_file_parse(struct reg_auth_file *file, struct mir_span text, struc
     /* An empty file is what some tools leave when nobody is logged in. */
     if (mir_span_trim(text).len == 0)
         return true;
-    if (!mir_json_parse(text, file->name, &root, err))
+    if (!mir_json_parse_secret(text, file->name, &root, err))
         return false;
     if (!json_is_object(root))
         return mir_fail(err, MIR_E_FORMAT, "%s: not a JSON object", file->name);
@@ -217,6 +228,13 @@ static bool load(struct reg_auth_file *file, struct mir_error *err)
 
 void reg_auth_file_read(struct reg_auth_file *file)
 {
-    file->is_there = access(file->name, F_OK) == 0;
-    file->is_broken = file->is_there && !load(file, &file->trouble);
+    struct stat about;
+    int failed = stat(file->name, &about) == 0 ? 0 : errno;
+
+    /* What cannot even be looked for may be there. */
+    file->is_there = failed != ENOENT && failed != ENOTDIR;
+    errno = failed;
+    if (failed != 0)
+        (void)mir_fail_errno(&file->trouble, "%s", file->name);
+    file->is_broken = file->is_there && (failed != 0 || !load(file, &file->trouble));
 }

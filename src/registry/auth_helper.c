@@ -75,7 +75,7 @@ static bool read_answer(const char *name, struct mir_span text, struct reg_creds
     const json_t *user, *secret;
 
     /* What it said is not repeated: there may be a secret in it. */
-    if (!mir_json_parse(text, name, &root, &why) || !json_is_object(root))
+    if (!mir_json_parse_secret(text, name, &root, &why) || !json_is_object(root))
         return mir_fail(err, MIR_E_FORMAT, "docker-credential-%s: its answer is not JSON", name);
     user = json_object_get(root, "Username");
     secret = json_object_get(root, "Secret");

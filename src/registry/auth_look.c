@@ -128,9 +128,7 @@ static bool add_named_file(struct reg_auth *auth, const char *path, struct mir_e
     struct reg_auth_file *file = add_file(auth, mir_strdup(path));
 
     reg_auth_file_read(file);
-    if (!file->is_there)
-        file->is_broken = !mir_fail(&file->trouble, MIR_E_USAGE, "%s: there is no such file", path);
-    return !file->is_broken || trouble_of(file, err);
+    return (file->is_there && !file->is_broken) || trouble_of(file, err);
 }
 
 static void take_given(struct reg_auth *auth, const char *creds)
@@ -214,6 +212,10 @@ static void saw(const struct look *look, const char *place, const char *fmt, ...
     va_start(args, fmt);
     (void)vsnprintf(outcome, sizeof(outcome), fmt, args);
     va_end(args);
+    for (char *c = outcome; *c; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    }
     look->trace->saw(look->trace->ctx, place, outcome);
 }
 

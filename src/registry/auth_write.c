@@ -124,7 +124,7 @@ static bool parse(struct edit *edit, struct mir_span text, struct mir_error *err
     /* An empty file is what some tools leave when nobody is logged in. */
     if (mir_span_trim(text).len == 0)
         edit->root = json_object();
-    else if (!mir_json_parse(text, edit->path, &edit->root, err))
+    else if (!mir_json_parse_secret(text, edit->path, &edit->root, err))
         return false;
     if (!json_is_object(edit->root))
         return mir_fail(err, MIR_E_FORMAT, "%s: not a JSON object", edit->path);
@@ -239,7 +239,7 @@ bool reg_helper_erase_all(const struct reg_auth_place *place, const char *name, 
     json_t *user;
 
     if (!tell(place, name, "list", mir_span_of(""), &answer, err) ||
-        !mir_json_parse(mir_buf_span(&answer), name, &servers, err))
+        !mir_json_parse_secret(mir_buf_span(&answer), name, &servers, err))
         return false;
     json_object_foreach (servers, server, user)
         if (!reg_helper_erase(place, name, server, erased, err))

@@ -298,7 +298,7 @@ static bool blot_out_secrets(struct ear *words, struct mir_span message)
     message = mir_span_trim(message);
     if (!mir_span_starts_with(message, "{"))
         return true;
-    if (!mir_json_parse(message, "", &root, &ignored))
+    if (!mir_json_parse_secret(message, "", &root, &ignored))
         return false;
     user = json_string_value(json_object_get(root, "Username"));
     secret = json_string_value(json_object_get(root, "Secret"));
