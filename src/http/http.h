@@ -257,6 +257,9 @@ struct http_relay {
     void (*seen)(void *ctx, struct mir_span bytes);     /* each byte, once, in order */
     bool (*verified)(void *ctx, struct mir_error *err); /* after the last byte */
     void (*restart)(void *ctx); /* the PUT was sent elsewhere: byte 0 comes next, again */
+    /* The source refuses to go on in the middle of the body: true once *again may be sent with
+     * another authorization; it lives on until the next call. NULL: never. */
+    bool (*renew)(void *ctx, const struct http_response *refusal, struct http_request *again);
     void *ctx;
 };
 

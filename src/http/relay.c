@@ -217,6 +217,9 @@ static bool get_answered(struct relay *r, struct mir_error *err)
         (void)fail_at(HTTP_GET, r->job->get->url, &trouble);
         return get_again(r, true, &trouble, err);
     }
+    if (r->job->renew && r->get_response->reached > 0 &&
+        r->job->renew(r->job->ctx, r->get_response, &r->get_request))
+        return get_from_home(r, err);
     r->over = true;
     return true;
 }

@@ -12,11 +12,10 @@
 
 #include "base/base64.h"
 
-#define ROUNDS_MAX     4 /* without, with a token, with a new token, with what it really wants */
-#define PROGRESS_BYTES (64u << 10) /* a round that brought this much of a blob is not counted */
-#define SCOPES_MAX     8
-#define BASIC          "Basic"     /* what prepared->asked is for it */
-#define NEW_MS         (10 * 1000) /* a token that is refused later may well have worked first */
+#define ROUNDS_MAX 4 /* without, with a token, with a new token, with what it really wants */
+#define SCOPES_MAX 8
+#define BASIC      "Basic"     /* what prepared->asked is for it */
+#define NEW_MS     (10 * 1000) /* a token that is refused later may well have worked first */
 
 struct scopes {
     char *text[SCOPES_MAX];
@@ -320,7 +319,7 @@ static bool went_on(struct reg_prepared *prepared, const struct http_response *r
     prepared->request.offset = response->reached;
     if (moved > 0)
         prepared->fresh = false;
-    return moved >= PROGRESS_BYTES;
+    return moved >= REG_PROGRESS_BYTES;
 }
 
 static bool send_rounds(struct reg_session *session, const struct reg_call *call,

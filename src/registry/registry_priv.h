@@ -28,6 +28,7 @@
 #define REG_CHALLENGE_PARAMS_MAX 64
 #define REG_TOKEN_MAX            (64u << 10)
 #define REG_TOKEN_BODY_MAX       (256u << 10)
+#define REG_PROGRESS_BYTES       (64u << 10) /* of a blob: a login that brought them counts as none */
 #define REG_TOKENS_KEPT          256
 #define REG_AUTHFILE_MAX         (4u << 20)
 #define REG_MESSAGE_MAX          300 /* bytes of a registry's own words in our errors */

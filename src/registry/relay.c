@@ -16,6 +16,9 @@ struct transit {
     void (*moved)(void *ctx, int64_t bytes);
     void *ctx;
     int64_t seen; /* in this try */
+    struct ends *ends;
+    int64_t renewed_at; /* seen, when the source was last logged in to again */
+    unsigned renewals;  /* since it last went on well */
 };
 
 static void transit_seen(void *ctx, struct mir_span bytes)
@@ -45,6 +48,7 @@ static void transit_restart(void *ctx)
     if (transit->moved && transit->seen > 0)
         transit->moved(transit->ctx, -transit->seen);
     transit->seen = 0;
+    transit->renewed_at = 0;
 }
 
 /* ---- one try ------------------------------------------------------------------------------- */
@@ -134,6 +138,29 @@ static enum turn source_refused(struct ends *ends, const struct http_response *r
     return TURN_FAIL;
 }
 
+/* A token that was good for a part of the blob has run out: the upload goes on with the next. */
+static bool transit_renew(void *ctx, const struct http_response *refusal,
+                          struct http_request *again)
+{
+    struct transit *transit = ctx;
+    struct ends *ends = transit->ends;
+    struct mir_error ignored = MIR_ERROR_INIT; /* whoever judges the refusal meets it again */
+    bool renewed = false;
+
+    if (refusal->status != 401 || ends->foreign)
+        return false;
+    if (transit->seen - transit->renewed_at >= (int64_t)REG_PROGRESS_BYTES)
+        transit->renewals = 0;
+    if (++transit->renewals > ROUNDS_MAX)
+        return false;
+    transit->renewed_at = transit->seen;
+    ends->get.fresh = false;
+    if (!reg_call_answer_401(ends->from, &ends->get_call, &ends->get, refusal, &renewed, &ignored))
+        return false;
+    again->authorization = ends->get.request.authorization;
+    return renewed;
+}
+
 static enum turn put_answered(struct ends *ends, const struct http_response *response,
                               struct mir_error *err)
 {
@@ -162,6 +189,7 @@ static enum turn relay_turn(struct ends *ends, struct http_response *put_respons
                                .seen = transit_seen,
                                .verified = transit_verified,
                                .restart = transit_restart,
+                               .renew = transit_renew,
                                .ctx = ends->transit};
 
     transit_restart(ends->transit);
@@ -214,6 +242,7 @@ static enum turn relay_once(const struct route *route, struct transit *transit,
     auto_free char *path = mir_format("blobs/%s", blob->digest.text);
     auto_ends ends = {.from = route->from, .to = route->to, .transit = transit};
 
+    transit->ends = &ends;
     if (!reg_upload_start(route->to, route->destination, blob, &mount_from, &url, err))
         return TURN_FAIL;
     *outcome = url ? REG_PUT_UPLOADED : REG_PUT_MOUNTED;
