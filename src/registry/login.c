@@ -48,6 +48,16 @@ bool reg_account_check(const char *text, struct mir_error *err)
 
 /* ---- asking the registry ------------------------------------------------------------------- */
 
+static bool drop(void *ctx, struct mir_span bytes, struct mir_error *err)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)err;
+    return true;
+}
+
+const struct http_sink reg_no_sink = {.write = drop};
+
 bool reg_knock(struct reg_session *session, struct reg_host *host, enum http_method method,
                const char *path, const char *authorization, struct http_response *response,
                struct mir_error *err)
@@ -56,6 +66,9 @@ bool reg_knock(struct reg_session *session, struct reg_host *host, enum http_met
     auto_free char *url = NULL;
     struct http_request request = {.method = method,
                                    .authorization = authorization,
+                                   .headers = &reg_accept_manifests,
+                                   .header_count = 1,
+                                   .sink = &reg_no_sink,
                                    .tls = host->tls,
                                    .away_tls = host->away_tls};
 

@@ -60,4 +60,23 @@ MIR_MUST_CHECK bool reg_login_erase(const struct reg_options *options, const cha
 MIR_MUST_CHECK bool reg_login_erase_all(const struct reg_options *options, bool *erased,
                                         char **where, struct mir_error *err);
 
+enum reg_explain {
+    REG_EXPLAIN_PULL,
+    REG_EXPLAIN_PUSH, /* and pull: an upload is begun and taken back */
+};
+
+/**
+ * Go in as a copy would, and tell what happened on the way: where credentials were looked for and
+ * which were taken, how the registry is spoken to, what it asks of nobody, whether it lets us pull
+ * and push, and what could be done. No secret is in it.
+ *
+ * reference  a tag or a digest; NULL: the list of tags is asked for instead.
+ * out        an object, mirror-auth(1) has its fields; the caller owns it.
+ * refusal    MIR_OK when we may pull, whether or not what was named is there; else why not.
+ * err        for options that contradict each other or a name that is none.
+ */
+MIR_MUST_CHECK bool reg_explain(const struct reg_options *options, const struct reg_repo *repo,
+                                const char *reference, enum reg_explain how, json_t **out,
+                                struct mir_error *refusal, struct mir_error *err);
+
 #endif

@@ -45,9 +45,12 @@ MIR_MUST_CHECK bool reg_helper_erase_all(const struct reg_auth_place *place, con
                                          bool *erased, struct mir_error *err);
 
 /** One request to a registry below /v2/, with that authorization or none (NULL): whatever the
- * answer, nothing is done about it. */
+ * answer, nothing is done about it. Bodies of refusals alone are kept. */
 MIR_MUST_CHECK bool reg_knock(struct reg_session *session, struct reg_host *host,
                               enum http_method method, const char *path, const char *authorization,
                               struct http_response *response, struct mir_error *err);
+
+/* Where bodies go that nobody wants to read. */
+extern const struct http_sink reg_no_sink;
 
 #endif

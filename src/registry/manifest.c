@@ -14,7 +14,7 @@
                        ", " IMG_TYPE_DOCKER_SCHEMA1                                                \
                        ", application/vnd.oci.artifact.manifest.v1+json"
 
-static const struct http_header accept_all = {"Accept", ACCEPTED};
+const struct http_header reg_accept_manifests = {"Accept", ACCEPTED};
 
 void reg_manifest_release(struct reg_manifest *manifest)
 {
@@ -70,7 +70,7 @@ static bool get_once(struct reg_session *session, const struct reg_repo *repo,
     struct reg_call call = {.method = HTTP_GET,
                             .repo = repo,
                             .path = path,
-                            .headers = &accept_all,
+                            .headers = &reg_accept_manifests,
                             .header_count = 1,
                             .body_max = IMG_MANIFEST_BYTES_MAX};
     struct img_digest digest;
@@ -117,8 +117,11 @@ bool reg_manifest_find(struct reg_session *session, const struct reg_repo *repo,
 {
     auto_free char *path = mir_format("manifests/%s", reference);
     auto_response response = HTTP_RESPONSE_INIT;
-    struct reg_call call = {
-        .method = HTTP_HEAD, .repo = repo, .path = path, .headers = &accept_all, .header_count = 1};
+    struct reg_call call = {.method = HTTP_HEAD,
+                            .repo = repo,
+                            .path = path,
+                            .headers = &reg_accept_manifests,
+                            .header_count = 1};
     struct mir_span type;
 
     if (!reg_check_names(repo, reference, err) || !reg_call_send(session, &call, &response, err))

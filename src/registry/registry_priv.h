@@ -317,6 +317,9 @@ MIR_MUST_CHECK bool reg_call_answer_401(struct reg_session *session, const struc
 MIR_MUST_CHECK bool reg_call_send(struct reg_session *session, const struct reg_call *call,
                                   struct http_response *response, struct mir_error *err);
 
+/** "Accept" of all kinds of manifests (manifest.c). */
+extern const struct http_header reg_accept_manifests;
+
 /* ---- refusals (refusal.c) ------------------------------------------------------------------ */
 
 /** Turn an answer that is no success into an error: method, URL, status, the registry's own words,
