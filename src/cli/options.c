@@ -197,6 +197,8 @@ static bool finish_side(struct cli *cli, const struct cli_access *access, const 
 bool cli_access_sides(struct cli *cli, struct cli_access *access, struct reg_options *source,
                       struct reg_options *destination, struct mir_error *err)
 {
+    access->source.option_prefix = destination ? "src-" : "";
+    access->destination.option_prefix = "dest-";
     if (!claim_creds(cli, &access->source_creds, err) ||
         !claim_creds(cli, &access->destination_creds, err))
         return false;

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define CERT_FILES_MAX 256 /* in one folder */
 
@@ -31,6 +32,8 @@ static void cert_set_release(struct cert_set *set)
 }
 #define auto_cert_set __attribute__((cleanup(cert_set_release))) struct cert_set
 
+static const char system_dir[] = "/etc/containers/certs.d";
+
 static bool is_dir(const char *path)
 {
     struct stat st;
@@ -41,7 +44,7 @@ static bool is_dir(const char *path)
 /* The folder for a host, or NULL. The caller frees. */
 static char *find_dir(const char *host)
 {
-    static const char *const system[] = {"/etc/containers/certs.d", "/etc/docker/certs.d"};
+    static const char *const system[] = {system_dir, "/etc/docker/certs.d"};
     const char *home = getenv("HOME");
     char *path;
 
@@ -59,6 +62,16 @@ static char *find_dir(const char *host)
         free(path);
     }
     return NULL;
+}
+
+/* Where certificates for a host would be looked for, for hints. The caller frees. */
+static char *proposed_dir(const char *host)
+{
+    const char *home = getenv("HOME");
+
+    if (geteuid() != 0 && home)
+        return mir_format("%s/.config/containers/certs.d/%s", home, host);
+    return mir_format("%s/%s", system_dir, host);
 }
 
 /* "NAME.cert" has to have its "NAME.key" and the other way round. */
@@ -125,7 +138,9 @@ bool reg_certs_load(const struct reg_client *client, const char *host, bool veri
     auto_free char *dir =
         client->options.cert_dir ? mir_strdup(client->options.cert_dir) : find_dir(host);
     auto_cert_set set = {0};
-    struct http_tls_options options = {.verify = verify};
+    auto_free char *folder = dir ? mir_strdup(dir) : proposed_dir(host);
+    struct http_tls_options options = {
+        .verify = verify, .folder = folder, .options = client->options.option_prefix};
     struct http_tls *home = NULL;
 
     if (dir && !read_dir(dir, &set, err))

@@ -143,8 +143,10 @@ static bool ask_network(struct reg_session *session, const struct reg_host *host
     struct mir_error trouble = MIR_ERROR_INIT;
 
     if (!http_probe_tls(session->conn, url, host->tls, https, &trouble)) {
-        /* Nobody at port 443 says nothing about port 80. */
-        if (trouble.code == MIR_E_NETWORK && !has_port(host->endpoint)) {
+        /* Nobody at port 443 says nothing about port 80; and many a proxy allows tunnels to port
+         * 443 alone, but plain requests to any. */
+        if ((trouble.code == MIR_E_NETWORK && !has_port(host->endpoint)) ||
+            trouble.code == MIR_E_PROTOCOL) {
             *https = false;
             return true;
         }

@@ -274,13 +274,15 @@ static void read_words(struct reg_session *session, const struct reg_call *call,
 bool reg_refuse(struct reg_session *session, const struct reg_call *call,
                 const struct http_response *response, struct mir_error *err)
 {
+    const char *via = response->via;
     char message[REG_MESSAGE_TEXT_MAX];
     auto_free char *shown = http_url_redact(response->url);
     auto_free char *words = http_status_text(response->status);
 
     read_words(session, call, response, message);
-    (void)mir_fail(err, code_of_status(response->status), "%s %s: %s%s%s%s",
-                   http_method_name(call->method), shown, words,
+    (void)mir_fail(err, code_of_status(response->status), "%s %s%s%s: %s%s%s%s",
+                   http_method_name(call->method), shown, via ? " through the proxy " : "",
+                   via ? via : "", words,
                    response->status <= 299 ? ", which is no answer to this" : "",
                    message[0] ? ": " : "", message);
     err->sys = response->status;

@@ -40,10 +40,11 @@ struct reg_options {
     const char *const *helpers;
     size_t helper_count;
     enum reg_tls tls;
-    const char *cert_dir;     /* instead of certs.d */
-    unsigned retry_times;     /* further tries after the first */
-    int64_t stall_timeout_ms; /* a try ends when no byte moves for so long; 0: 60 s */
-    uint64_t limit_rate;      /* bytes of bodies a second over all sessions; 0: any */
+    const char *cert_dir;      /* instead of certs.d */
+    const char *option_prefix; /* of this side's options, for hints: "src-", "dest-", "" */
+    unsigned retry_times;      /* further tries after the first */
+    int64_t stall_timeout_ms;  /* a try ends when no byte moves for so long; 0: 60 s */
+    uint64_t limit_rate;       /* bytes of bodies a second over all sessions; 0: any */
     const char *user_agent;
     const struct mir_clock *clock;   /* NULL: the real one */
     const struct mir_cancel *cancel; /* NULL: none */

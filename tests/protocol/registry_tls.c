@@ -290,6 +290,40 @@ static void certs_d_is_found_in_the_home_folder(void **state)
     reg_bench_empty_home(*state);
 }
 
+/* The first folder that exists counts alone, and is what the hint speaks of. */
+static void certs_d_hints_name_the_folder_and_the_options(void **state)
+{
+    auto_scratch *dir = scratch_new();
+    auto_scratch *named = scratch_new();
+    auto_certs *leaf = leaf_of(NULL);
+    auto_server *server = server_start_tls(gives, COUNT(gives), leaf);
+    auto_free char *folder =
+        mir_format("%s/.config/containers/certs.d/%s", dir, server_host(server));
+    auto_free char *file = mir_format("%s/README", folder);
+    auto_free char *in_use = mir_format("put it into %s/ca.crt; or do not verify: "
+                                        "--dest-tls-verify=false",
+                                        folder);
+    auto_free char *in_named = mir_format("put it into %s/ca.crt; or do not verify: "
+                                          "--tls-verify=false",
+                                          named);
+    struct reg_options options = {.tls = REG_TLS_VERIFY, .option_prefix = "dest-"};
+    struct mir_error err = MIR_ERROR_INIT;
+    auto_reg_bench home;
+    auto_reg_bench flag;
+
+    reg_bench_empty_home(dir);
+    must(mir_make_parent_dirs(file, &err), &err);
+    reg_bench_start(&home, server, &options);
+    assert_false(get_manifest(&home, "v1"));
+    must_have(home.err.hint, in_use);
+    options.cert_dir = named;
+    options.option_prefix = "";
+    reg_bench_start(&flag, server, &options);
+    assert_false(get_manifest(&flag, "v1"));
+    must_have(flag.err.hint, in_named);
+    reg_bench_empty_home(*state);
+}
+
 static void cert_dir_pairs_have_to_be_whole(void **state)
 {
     const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
@@ -334,6 +368,7 @@ int main(void)
         cmocka_unit_test(scheme_is_asked_for_again_after_a_stop),
         cmocka_unit_test(tls_verify_takes_no_excuse),
         cmocka_unit_test(certs_d_is_found_in_the_home_folder),
+        cmocka_unit_test(certs_d_hints_name_the_folder_and_the_options),
         cmocka_unit_test(cert_dir_pairs_have_to_be_whole),
     };
 
