@@ -64,11 +64,6 @@ static bool is_dropped_handshake(const char *text)
            strstr(text, "Broken pipe");
 }
 
-bool http_error_is_handshake(const struct mir_error *err)
-{
-    return err->code == MIR_E_TLS && err->sys == CURLE_SSL_CONNECT_ERROR;
-}
-
 bool http_is_dropped_handshake(const char *curl_text)
 {
     return is_dropped_handshake(curl_text) && !http_is_client_alert(curl_text);

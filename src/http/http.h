@@ -216,9 +216,6 @@ bool http_response_date(const struct http_response *response, int64_t *seconds);
 MIR_MUST_CHECK bool http_send(struct http_conn *conn, const struct http_request *request,
                               struct http_response *response, struct mir_error *err);
 
-/** Did the other side answer a TLS handshake with something else (plain HTTP, say)? */
-bool http_error_is_handshake(const struct mir_error *err);
-
 /** Would http_send() try again after this status? */
 bool http_status_may_pass(int status);
 

@@ -213,7 +213,7 @@ bool reg_call_prepare(struct reg_session *session, const struct reg_call *call,
     if (!reg_host_get(session->client, call->repo->host, call->repo->insecure, &out->host, err))
         return false;
     if (!reg_host_scheme(session, out->host, &scheme, err))
-        return reg_tls_hint(out->host, err);
+        return false;
     base = mir_format("%s://%s/v2/%s/", scheme, out->host->endpoint, call->repo->name);
     if (call->url && !check_location(call, base, err))
         return false;
@@ -330,7 +330,7 @@ static bool send_rounds(struct reg_session *session, const struct reg_call *call
 
     for (int round = 0; again; round++) {
         if (!http_send(session->conn, &prepared->request, response, err))
-            return reg_tls_hint(prepared->host, err);
+            return false;
         if (response->status != 401 || round >= ROUNDS_MAX)
             return true;
         if (went_on(prepared, response))

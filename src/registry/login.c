@@ -73,10 +73,10 @@ bool reg_knock(struct reg_session *session, struct reg_host *host, enum http_met
                                    .away_tls = host->away_tls};
 
     if (!reg_host_scheme(session, host, &scheme, err))
-        return reg_tls_hint(host, err);
+        return false;
     url = mir_format("%s://%s/v2/%s", scheme, host->endpoint, path);
     request.url = url;
-    return http_send(session->conn, &request, response, err) || reg_tls_hint(host, err);
+    return http_send(session->conn, &request, response, err);
 }
 
 static bool no_registry(const struct reg_host *host, const struct http_response *response,

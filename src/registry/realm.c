@@ -341,22 +341,22 @@ static void choose_tls(const struct reg_host *registry, const struct reg_host *r
     request->away_tls = borrow ? registry->away_tls : realm->away_tls;
 }
 
-/* Who is asked, and how. *host: whose certificate it will be. */
+/* Who is asked, and how. */
 static bool prepare(struct reg_session *session, const struct reg_token_ask *ask,
-                    struct http_request *request, struct reg_host **host, struct mir_error *err)
+                    struct http_request *request, struct mir_error *err)
 {
     auto_free char *home = NULL;
     const char *scheme = NULL;
+    struct reg_host *host = ask->host;
 
     if (!reg_host_scheme(session, ask->host, &scheme, err) ||
         !check_realm(ask, strcmp(scheme, "https") == 0, err))
         return false;
     home = mir_format("%s://%s/", scheme, ask->host->endpoint);
-    *host = ask->host;
-    if (!http_url_same_origin(home, ask->realm) && !find_host(session, ask, host, err))
+    if (!http_url_same_origin(home, ask->realm) && !find_host(session, ask, &host, err))
         return false;
     *request = (struct http_request){.body_max = REG_TOKEN_BODY_MAX};
-    choose_tls(ask->host, *host, request);
+    choose_tls(ask->host, host, request);
     return true;
 }
 
@@ -365,15 +365,12 @@ bool reg_realm_ask(struct reg_session *session, const struct reg_token_ask *ask,
 {
     struct http_request request;
     auto_response response = HTTP_RESPONSE_INIT;
-    struct reg_host *host = NULL;
     bool ok;
 
-    if (!prepare(session, ask, &request, &host, err))
+    if (!prepare(session, ask, &request, err))
         return false;
-    if (!send_ask(session, ask, &request, &response, err)) {
-        (void)reg_tls_hint(host, err);
+    if (!send_ask(session, ask, &request, &response, err))
         return mir_context(err, "token for %s", ask->host->name);
-    }
     if (response.status != 200)
         return refuse_ask(ask, &response, err);
     ok = read_token(ask, &response, text, life, err);

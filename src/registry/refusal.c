@@ -289,19 +289,3 @@ bool reg_refuse(struct reg_session *session, const struct reg_call *call,
     add_hint(session, call, response, err);
     return false;
 }
-
-bool reg_tls_hint(const struct reg_host *host, struct mir_error *err)
-{
-    if (err->code != MIR_E_TLS)
-        return false;
-    if (http_error_is_handshake(err))
-        return mir_hint(err,
-                        "if %s speaks plain http: --src-tls-verify=false or "
-                        "--dest-tls-verify=false",
-                        host->name);
-    return mir_hint(err,
-                    "put the CA into /etc/containers/certs.d/%s/ca.crt or a folder named by "
-                    "--src-cert-dir or --dest-cert-dir; or do not verify: --src-tls-verify=false, "
-                    "--dest-tls-verify=false",
-                    host->name);
-}

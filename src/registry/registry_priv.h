@@ -332,12 +332,11 @@ bool reg_says(const struct http_response *response, const char *code);
  * cleaned, at most REG_MESSAGE_MAX bytes. Empty when there are none. Returns text. */
 #define REG_MESSAGE_TEXT_MAX (REG_MESSAGE_MAX + 4)
 const char *reg_message(struct mir_span body, char text[REG_MESSAGE_TEXT_MAX]);
-/** The hint for a TLS failure. Always false. */
-bool reg_tls_hint(const struct reg_host *host, struct mir_error *err);
 
 /* ---- uploads (upload.c, finish.c; used by mount.c and relay.c) ------------------------------ */
 
-/** One POST that mounts, or with mount_from NULL starts an upload. True: an answer of any status. */
+/** One POST that mounts, or with mount_from NULL starts an upload. True: an answer of any status.
+ */
 MIR_MUST_CHECK bool reg_upload_post(struct reg_session *session, const struct reg_repo *repo,
                                     const struct img_digest *digest, const char *mount_from,
                                     struct http_response *response, struct mir_error *err);

@@ -194,7 +194,6 @@ static enum turn relay_turn(struct ends *ends, struct http_response *put_respons
 
     transit_restart(ends->transit);
     if (!http_relay_run(ends->to->conn, &relay, &get_response, put_response, err)) {
-        (void)reg_tls_hint(ends->put.host, err);
         /* The bytes of a bad link are as good as none. */
         return mir_may_retry(err) || err->code == MIR_E_DIGEST ? TURN_RESTART : TURN_FAIL;
     }
