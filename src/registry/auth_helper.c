@@ -65,10 +65,8 @@ void reg_helpers_free(struct reg_helpers *helpers)
 
 /* ---- asking -------------------------------------------------------------------------------- */
 
-/* {"ServerURL": ..., "Username": ..., "Secret": ...}; the user "<token>" says that the secret is an
- * identity token. */
-static bool read_answer(const char *name, struct mir_span text, struct reg_creds *out,
-                        struct mir_error *err)
+bool reg_helper_read_answer(const char *name, struct mir_span text, struct reg_creds *out,
+                            struct mir_error *err)
 {
     auto_json *root = NULL;
     struct mir_error why = MIR_ERROR_INIT;
@@ -107,7 +105,7 @@ static bool get(const struct reg_helpers *helpers, const char *name, const char 
     mir_buf_init(&said, REG_HELPER_OUTPUT_MAX);
     ok = reg_helper_run(name, "get", mir_span_of(server), &said, helpers->cancel, helpers->sink,
                         err);
-    ok = ok && read_answer(name, mir_buf_span(&said), out, err);
+    ok = ok && reg_helper_read_answer(name, mir_buf_span(&said), out, err);
     mir_wipe(said.ptr, said.len);
     if (ok || err->code != MIR_E_NOT_FOUND)
         return ok;

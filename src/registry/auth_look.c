@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define FILES_MAX     4
 #define BUILT_IN      "containers-auth.json"
 #define GIVEN_ORIGIN  "the command line"
 #define OUTCOME_BYTES 700
@@ -27,7 +26,7 @@
 struct reg_auth {
     struct reg_creds given; /* --creds */
     bool nobody;
-    struct reg_auth_file files[FILES_MAX];
+    struct reg_auth_file files[REG_AUTH_FILES];
     size_t file_count;
     const char *const *order; /* helpers of registries.conf; borrowed */
     size_t order_count;
@@ -188,6 +187,20 @@ bool reg_auth_parse(struct mir_span text, const char *name, struct reg_auth **ou
     }
     *out = auth;
     return true;
+}
+
+struct reg_auth *reg_auth_of_texts(const struct mir_span texts[REG_AUTH_FILES])
+{
+    struct reg_auth *auth = auth_new(&(struct reg_options){.creds = NULL});
+
+    for (size_t i = 0; i < REG_AUTH_FILES; i++) {
+        struct reg_auth_file *file = add_file(auth, mir_format("file %zu", i + 1));
+
+        file->whole_hosts = i + 1 == REG_AUTH_FILES;
+        file->is_there = texts[i].ptr != NULL;
+        file->is_broken = file->is_there && !reg_auth_file_parse(file, texts[i], &file->trouble);
+    }
+    return auth;
 }
 
 /* ---- looking up ---------------------------------------------------------------------------- */

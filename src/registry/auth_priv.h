@@ -35,6 +35,11 @@ struct reg_auth_file {
     char *store;     /* credsStore, or NULL */
 };
 
+#define REG_AUTH_FILES 4 /* at most: runtime, config, docker's, .dockercfg */
+
+/** As if the standard files had these texts, in their order; ptr NULL: not there. For tests. */
+struct reg_auth *reg_auth_of_texts(const struct mir_span texts[REG_AUTH_FILES]);
+
 /** Is there anything to log in with? */
 bool reg_auth_entry_is_empty(const struct reg_auth_entry *entry);
 
@@ -56,6 +61,11 @@ bool reg_auth_is_docker_io(const char *host);
 bool reg_auth_key_is_host(const struct reg_auth_file *file, const char *key, const char *host);
 
 /* ---- helpers (auth_helper.c) --------------------------------------------------------------- */
+
+/** What docker-credential-NAME answers to "get": {"ServerURL", "Username", "Secret"}; the user
+ * "<token>" says that the secret is an identity token. err: MIR_E_FORMAT, without a word of it. */
+MIR_MUST_CHECK bool reg_helper_read_answer(const char *name, struct mir_span text,
+                                           struct reg_creds *out, struct mir_error *err);
 
 struct reg_helpers;
 
