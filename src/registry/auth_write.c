@@ -255,8 +255,8 @@ static const char *server_of(const struct reg_auth_file *file, const char *host)
     return REG_DOCKER_IO_URL;
 }
 
-/* The helper for an account: one that is named for its host, or the store of all. Neither can keep
- * a part of a host. NULL: the file itself. Borrowed from file. */
+/* The helper for a whole host: one that is named for it, or the store of all. NULL: the file
+ * itself. Borrowed from file. */
 static const char *helper_of(const struct reg_auth_file *file, const struct reg_account *account)
 {
     const char *name = reg_auth_file_helper(file, account->host);
@@ -264,6 +264,21 @@ static const char *helper_of(const struct reg_auth_file *file, const struct reg_
     if (account->path[0] != '\0')
         return NULL;
     return name ? name : file->store;
+}
+
+/* A look-up asks the helper of a host before it looks at keys, and helpers keep whole hosts. */
+static bool check_part(const struct reg_auth_file *file, const struct reg_account *account,
+                       struct mir_error *err)
+{
+    const char *name = reg_auth_file_helper(file, account->host);
+
+    if (account->path[0] == '\0' || !name)
+        return true;
+    (void)mir_fail(err, MIR_E_USAGE,
+                   "%s names docker-credential-%s for %s, so a login to %s/%s would not be found",
+                   file->name, name, account->host, account->host, account->path);
+    return mir_hint(err, "log in to %s as a whole, or name another file with --authfile",
+                    account->host);
 }
 
 #define auto_file __attribute__((cleanup(reg_auth_file_release))) struct reg_auth_file
@@ -378,7 +393,7 @@ bool reg_auth_store(const struct reg_auth_place *place, const char *text, const 
     auto_file file = {0};
     const char *helper;
 
-    if (!read_file(place, &file, err))
+    if (!read_file(place, &file, err) || !check_part(&file, &account, err))
         return false;
     helper = helper_of(&file, &account);
     if (helper) {

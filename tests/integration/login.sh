@@ -210,14 +210,17 @@ expect_equal pilot "$(cat "$out")"
 expect_status 0 mirror logout --authfile "$T/helped.json" "$A"
 expect_equal '' "$(ls "$T/store")" 'what the helper keeps'
 expect_status 1 mirror logout --authfile "$T/helped.json" "$A"
-# It keeps hosts, not parts of them.
-pass --authfile "$T/helped.json" "$A/team"
-expect_equal "$code" "$(key_of "$T/helped.json" "$A/team")"
+# It keeps hosts, not parts of them, and nobody would look into the file for one.
+printf secret | login 2 -u pilot --password-stdin --authfile "$T/helped.json" "$A/team"
+expect_contains "$err" "a login to $A/team would not be found"
+expect_same "$T/before" "$T/helped.json"
 # The store of all takes over what the file had.
 keep "$T/stored.json" "{\"auths\":{\"$A\":{\"auth\":\"$code\"}},\"credsStore\":\"box\"}"
 pass --authfile "$T/stored.json" "$A"
 expect_equal '{"auths":{},"credsStore":"box"}' "$(jq -c . "$T/stored.json")"
 expect_status 0 mirror login --authfile "$T/stored.json" --get-login "$A"
+pass --authfile "$T/stored.json" "$A/team"
+expect_equal "$code" "$(key_of "$T/stored.json" "$A/team")"
 expect_status 0 mirror logout --authfile "$T/stored.json" --all
 expect_equal '' "$(ls "$T/store")" 'what the helper keeps'
 keep "$T/missing.json" "{\"credHelpers\":{\"$A\":\"not-there\"}}"
