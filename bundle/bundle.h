@@ -224,6 +224,16 @@ MIR_MUST_CHECK bool bundle_reader_open_range(const struct bundle_reader *reader,
                                              uint64_t len, int *fd, uint64_t *fd_offset,
                                              struct mir_error *err);
 
+/* What the file system says of the files that hold a blob: which they are, how large, when they
+ * were last written. Equal stamps: nobody wrote to them in between. */
+struct bundle_stamp {
+    char text[MIR_HASH_HEX_MAX];
+};
+
+MIR_MUST_CHECK bool bundle_reader_stamp(const struct bundle_reader *reader,
+                                        const struct bundle_blob *blob, struct bundle_stamp *out,
+                                        struct mir_error *err);
+
 /* ---- verifying ---- */
 
 /* What verify found wrong, one call each; text names image, digest and trouble. */
@@ -251,5 +261,20 @@ struct bundle_verify_totals {
 MIR_MUST_CHECK bool bundle_verify(const struct bundle_reader *reader, unsigned jobs,
                                   const struct bundle_verify_sink *sink,
                                   struct bundle_verify_totals *totals, struct mir_error *err);
+
+/** The digest of a blob as it lies there, whatever it should be. err: MIR_E_CANCELLED too. */
+MIR_MUST_CHECK bool bundle_reader_hash(const struct bundle_reader *reader,
+                                       const struct bundle_blob *blob,
+                                       const struct mir_cancel *cancel, struct img_digest *out,
+                                       struct mir_error *err);
+
+/* Told of each blob once, in the calling thread; why is NULL if its bytes are what its digest says,
+ * else "has other content ...", "cannot be read: ...". */
+typedef void bundle_hashed(void *ctx, const struct bundle_blob *blob, const char *why);
+
+/** Hash every blob, with this many threads. err: MIR_E_CANCELLED. */
+MIR_MUST_CHECK bool bundle_reader_hash_all(const struct bundle_reader *reader, unsigned jobs,
+                                           const struct mir_cancel *cancel, bundle_hashed *hashed,
+                                           void *ctx, struct mir_error *err);
 
 #endif

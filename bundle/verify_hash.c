@@ -37,27 +37,36 @@ static int compare_places(const void *a, const void *b, void *ctx)
     return i < j ? -1 : i > j;
 }
 
-static bool hash_entry(struct queue *queue, const struct bundle_entry *entry, char *chunk,
-                       struct img_digest *got, struct mir_error *err)
+static bool hash_blob(const struct bundle_reader *reader, const struct bundle_blob *blob,
+                      const struct mir_cancel *cancel, char *chunk, struct img_digest *got,
+                      struct mir_error *err)
 {
-    enum mir_hash_algo algo = img_digest_algo(&entry->blob.digest);
+    enum mir_hash_algo algo = img_digest_algo(&blob->digest);
     auto_hash *hash = mir_hash_new(algo);
     uint64_t offset = 0;
 
-    while (offset < entry->blob.size) {
-        uint64_t left = entry->blob.size - offset;
+    while (offset < blob->size) {
+        uint64_t left = blob->size - offset;
         size_t len = left < CHUNK ? (size_t)left : CHUNK;
 
-        if (mir_is_cancelled(queue->check->sink->cancel))
+        if (mir_is_cancelled(cancel))
             return mir_fail(err, MIR_E_CANCELLED, "cancelled");
-        if (!bundle_reader_read(queue->check->reader, &entry->blob, offset, chunk, len, err))
+        if (!bundle_reader_read(reader, blob, offset, chunk, len, err))
             return false;
         mir_hash_update(hash, mir_span(chunk, len));
         offset += len;
     }
     img_digest_from_hash(algo, hash, got);
-    atomic_fetch_add(&queue->bytes, entry->blob.size);
     return true;
+}
+
+bool bundle_reader_hash(const struct bundle_reader *reader, const struct bundle_blob *blob,
+                        const struct mir_cancel *cancel, struct img_digest *out,
+                        struct mir_error *err)
+{
+    auto_free char *chunk = mir_alloc(CHUNK);
+
+    return hash_blob(reader, blob, cancel, chunk, out, err);
 }
 
 static void check_entry(struct queue *queue, size_t index, char *chunk)
@@ -67,9 +76,13 @@ static void check_entry(struct queue *queue, size_t index, char *chunk)
     auto_free char *where = bundle_reader_where(queue->check->reader, &entry->blob.digest);
     struct img_digest got;
 
-    if (!hash_entry(queue, entry, chunk, &got, &err))
+    if (!hash_blob(queue->check->reader, &entry->blob, queue->check->sink->cancel, chunk, &got,
+                   &err)) {
         queue->check->trouble[index] = mir_format("cannot be read: %s", err.text);
-    else if (!img_digest_equal(&got, &entry->blob.digest))
+        return;
+    }
+    atomic_fetch_add(&queue->bytes, entry->blob.size);
+    if (!img_digest_equal(&got, &entry->blob.digest))
         queue->check->trouble[index] =
             mir_format("has other content than its digest says (%s)%s", got.text, where);
 }
