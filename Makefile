@@ -52,8 +52,8 @@ link_cli      := cli copy serve registry http bundle icsp image base
 # ---- outside libraries; the floor is Debian 12 ---------------------------------------------
 
 PACKAGES := libcurl >= 7.88 libarchive >= 3.6 libcrypto >= 3.0 jansson >= 2.14 yaml-0.1 >= 0.2.5 \
-            libmicrohttpd >= 0.9.75
-PACKAGE_NAMES := libcurl libarchive libcrypto jansson yaml-0.1 libmicrohttpd
+            libmicrohttpd >= 0.9.75 libxcrypt >= 4.3
+PACKAGE_NAMES := libcurl libarchive libcrypto jansson yaml-0.1 libmicrohttpd libxcrypt
 
 NO_DEPS_GOALS := deps deps-dev help clean format lint-format check-bare uninstall dist demo
 ifneq ($(filter-out $(NO_DEPS_GOALS),$(or $(MAKECMDGOALS),all)),)

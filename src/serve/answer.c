@@ -1,8 +1,7 @@
 /*
- * Answers. Manifests are read whole and held against their digest before a byte of them is sent;
- * blobs go from the file to the socket by offset (or, where they lie in more than one volume,
- * through a buffer), so memory does not grow with their size and the client checks their digest, as
- * it has to anyway.
+ * Answers. Manifests and small blobs are read whole and held against their digest before a byte of
+ * them is sent; large blobs go out piece by piece (body.c), so memory does not grow with their
+ * size. What is known to be damaged is not sent at all.
  */
 #include "serve/answer_priv.h"
 
@@ -12,13 +11,16 @@
 
 #include "base/mem.h"
 #include "image/manifest.h"
+#include "serve/body_priv.h"
 #include "serve/page_priv.h"
 #include "serve/range_priv.h"
 
 #define TYPE_JSON "application/json"
 #define TYPE_BLOB "application/octet-stream"
 
-#define PART_CHUNK (256u << 10) /* of a blob that cannot go from one file to the socket */
+#define TYPE_TEXT "text/plain"
+
+#define SMALL (64u << 10) /* bytes of a blob that is read whole */
 
 static void add_header(struct MHD_Response *answer, const char *name, const char *value)
 {
@@ -54,6 +56,16 @@ static struct MHD_Response *response_of_text(char *text, size_t len, const char 
     return answer;
 }
 
+static void add_problem_headers(struct MHD_Response *answer, enum serve_problem problem)
+{
+    if (problem == SERVE_PROBLEM_METHOD)
+        add_header(answer, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    if (problem == SERVE_PROBLEM_LOGIN)
+        add_header(answer, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Basic realm=\"mirror\"");
+    if (problem == SERVE_PROBLEM_CLOSING)
+        add_header(answer, MHD_HTTP_HEADER_CONNECTION, "close");
+}
+
 bool serve_answer_problem(struct serve_exchange *exchange, enum serve_problem problem)
 {
     auto_json *root = json_pack("{s:[{s:s, s:s}]}", "errors", "code", serve_problem_code(problem),
@@ -62,14 +74,19 @@ bool serve_answer_problem(struct serve_exchange *exchange, enum serve_problem pr
     size_t len = strlen(text);
     struct MHD_Response *answer = response_of_text(text, len, TYPE_JSON);
 
-    if (answer && problem == SERVE_PROBLEM_METHOD)
-        add_header(answer, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    if (answer)
+        add_problem_headers(answer, problem);
     return queue(exchange, serve_problem_status(problem), len, answer);
 }
 
 static bool answer_base(struct serve_exchange *exchange)
 {
     return queue(exchange, MHD_HTTP_OK, 2, response_of_text(mir_strdup("{}"), 2, TYPE_JSON));
+}
+
+static bool answer_health(struct serve_exchange *exchange)
+{
+    return queue(exchange, MHD_HTTP_OK, 3, response_of_text(mir_strdup("ok\n"), 3, TYPE_TEXT));
 }
 
 /* ---- lists ---- */
@@ -157,7 +174,7 @@ static bool is_known_to_client(const struct serve_exchange *exchange,
 {
     const char *known = request_header(exchange, MHD_HTTP_HEADER_IF_NONE_MATCH);
 
-    return known && strstr(known, etag_of(content).text);
+    return known && (strcmp(known, "*") == 0 || strstr(known, etag_of(content).text));
 }
 
 static bool answer_not_modified(struct serve_exchange *exchange,
@@ -176,7 +193,8 @@ static bool answer_unreadable(struct serve_exchange *exchange, const struct serv
 {
     mir_log(exchange->sink, MIR_LEVEL_ERROR, "%s: %s: %s", bundle_reader_path(content->reader),
             content->blob->digest.text, err->text);
-    return serve_answer_problem(exchange, SERVE_PROBLEM_INTERNAL);
+    return serve_answer_problem(exchange, err->code == MIR_E_DIGEST ? SERVE_PROBLEM_DAMAGED
+                                                                    : SERVE_PROBLEM_INTERNAL);
 }
 
 static bool answer_manifest(struct serve_exchange *exchange, const struct serve_content *content)
@@ -221,82 +239,74 @@ static bool answer_no_such_range(struct serve_exchange *exchange,
     return queue(exchange, MHD_HTTP_RANGE_NOT_SATISFIABLE, 0, answer);
 }
 
-/* A part of a blob that lies in more than one file, while it is sent. */
-struct part {
-    const struct serve_content *content;
-    const struct mir_sink *sink;
-    uint64_t start;
-};
-
-static ssize_t read_part(void *ctx, uint64_t at, char *bytes, size_t max)
-{
-    const struct part *part = ctx;
-    const struct serve_content *content = part->content;
-    uint64_t offset = part->start + at, left = content->blob->size - offset;
-    struct mir_error err = MIR_ERROR_INIT;
-    size_t len = left < max ? (size_t)left : max;
-
-    if (bundle_reader_read(content->reader, content->blob, offset, bytes, len, &err))
-        return (ssize_t)len;
-    mir_log(part->sink, MIR_LEVEL_ERROR, "%s", err.text);
-    return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static struct MHD_Response *response_of_part(const struct serve_exchange *exchange,
-                                             const struct serve_content *content,
-                                             struct serve_range range)
-{
-    struct part *part = mir_alloc(sizeof(*part));
-    struct MHD_Response *answer;
-
-    *part = (struct part){.content = content, .sink = exchange->sink, .start = range.start};
-    answer = MHD_create_response_from_callback(range.len, PART_CHUNK, read_part, part, free);
-    if (!answer)
-        free(part);
-    return answer;
-}
-
-/* A part of a blob as a body, or NULL with err. */
-static struct MHD_Response *response_of_range(const struct serve_exchange *exchange,
-                                              const struct serve_content *content,
+/* A small blob, or a part of it. Damage is found before anything is sent. */
+static struct MHD_Response *response_of_small(const struct serve_content *content,
                                               struct serve_range range, struct mir_error *err)
 {
-    auto_close int fd = -1;
-    uint64_t offset;
+    auto_free char *bytes = NULL;
     struct MHD_Response *answer;
+    size_t len;
 
-    if (range.len == 0)
-        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    if (!bundle_reader_open_range(content->reader, content->blob, range.start, range.len, &fd,
-                                  &offset, err))
+    if (!bundle_reader_load(content->reader, &content->blob->digest, SMALL, &bytes, &len, err))
         return NULL;
-    answer = fd < 0 ? response_of_part(exchange, content, range)
-                    : MHD_create_response_from_fd_at_offset64(range.len, fd, offset);
-    if (!answer) {
-        (void)mir_fail(err, MIR_E_IO, "no response from a file");
-        return NULL;
-    }
-    (void)mir_steal_fd(&fd); /* the response closes it */
+    answer = MHD_create_response_from_buffer((size_t)range.len, bytes + range.start,
+                                             MHD_RESPMEM_MUST_COPY);
+    if (!answer)
+        (void)mir_fail(err, MIR_E_IO, "no memory for a response");
     return answer;
 }
 
-static bool answer_blob(struct serve_exchange *exchange, const struct serve_content *content)
+/* How is a large blob to be checked on its way? False: not at all any more, see err; or it is
+ * wanted that it be hashed first, because a part of it says nothing of the whole. */
+static bool choose_check(struct serve_exchange *exchange, struct serve_body_options *options,
+                         struct mir_error *err)
 {
-    struct mir_error err = MIR_ERROR_INIT;
-    struct serve_range range;
-    unsigned status = MHD_HTTP_OK;
-    struct MHD_Response *answer;
+    struct serve_content *content = options->content;
+    enum serve_proof_state state;
 
-    if (!content)
-        return serve_answer_problem(exchange, SERVE_PROBLEM_NO_BLOB);
-    if (is_known_to_client(exchange, content))
-        return answer_not_modified(exchange, content);
-    range = range_of(exchange, content);
-    if (range.kind == SERVE_RANGE_UNSATISFIABLE)
-        return answer_no_such_range(exchange, content);
-    answer = response_of_range(exchange, content, range, &err);
-    if (!answer)
-        return answer_unreadable(exchange, content, &err);
+    if (exchange->verify == SERVE_VERIFY_NONE)
+        return true;
+    if (!serve_proof_get(content, &state, &options->stamp, err))
+        return false;
+    options->check = SERVE_BODY_CHECK_STAMP;
+    if (state == SERVE_PROOF_DAMAGED)
+        return mir_fail(err, MIR_E_DIGEST, "it is damaged");
+    if (state == SERVE_PROOF_SOUND || exchange->is_head)
+        return true;
+    options->check = SERVE_BODY_CHECK_HASH;
+    if (options->range.len == content->blob->size)
+        return true;
+    if (exchange->was_hashed)
+        return mir_fail(err, MIR_E_IO, "it cannot be read, or is being written to");
+    exchange->wanted = content;
+    return false;
+}
+
+static struct MHD_Response *response_of_blob(struct serve_exchange *exchange,
+                                             struct serve_content *content,
+                                             struct serve_range range, struct mir_error *err)
+{
+    struct serve_body_options options = {.content = content,
+                                         .range = range,
+                                         .check = SERVE_BODY_CHECK_NONE,
+                                         .is_head = exchange->is_head,
+                                         .sink = exchange->sink};
+
+    if (content->blob->size <= SMALL && exchange->verify != SERVE_VERIFY_NONE)
+        return response_of_small(content, range, err);
+    if (range.len == 0)
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (!choose_check(exchange, &options, err))
+        return NULL;
+    return serve_body_new(&options, err);
+}
+
+/* Takes answer. */
+static bool queue_blob(struct serve_exchange *exchange, const struct serve_content *content,
+                       struct serve_range range, struct MHD_Response *answer)
+{
+    unsigned status = MHD_HTTP_OK;
+
     if (range.kind == SERVE_RANGE_PART) {
         auto_free char *part = mir_format("bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range.start,
                                           range.start + range.len - 1, content->blob->size);
@@ -310,24 +320,46 @@ static bool answer_blob(struct serve_exchange *exchange, const struct serve_cont
     return queue(exchange, status, range.len, answer);
 }
 
+static bool answer_blob(struct serve_exchange *exchange, struct serve_content *content)
+{
+    struct mir_error err = MIR_ERROR_INIT;
+    struct serve_range range;
+    struct MHD_Response *answer;
+
+    if (!content)
+        return serve_answer_problem(exchange, SERVE_PROBLEM_NO_BLOB);
+    if (is_known_to_client(exchange, content))
+        return answer_not_modified(exchange, content);
+    range = range_of(exchange, content);
+    if (range.kind == SERVE_RANGE_UNSATISFIABLE)
+        return answer_no_such_range(exchange, content);
+    answer = response_of_blob(exchange, content, range, &err);
+    if (answer)
+        return queue_blob(exchange, content, range, answer);
+    return exchange->wanted != NULL || answer_unreadable(exchange, content, &err);
+}
+
 /* ---- routes ---- */
 
 /* containerd asks its mirrors for ns=HOST beside the bare name: then the name of that host is meant
  * and no other. A name that begins with the host has said so itself. */
-static const struct serve_repo *find_repo(const struct serve_catalog *catalog,
+static const struct serve_repo *find_repo(const struct serve_exchange *exchange,
                                           const struct serve_route *route)
 {
-    auto_free char *full = mir_format("%s/%s", route->ns, route->name);
+    auto_free char *prefix = exchange->prefix ? mir_format("%s/", exchange->prefix) : NULL;
+    size_t skipped = prefix && mir_starts_with(route->name, prefix) ? strlen(prefix) : 0;
+    auto_free char *full =
+        mir_format("%s%s/%s", skipped > 0 ? prefix : "", route->ns, route->name + skipped);
     auto_free char *start = mir_format("%s/", route->ns);
 
-    if (route->ns[0] == '\0' || mir_starts_with(route->name, start))
-        return serve_catalog_find_repo(catalog, route->name);
-    return serve_catalog_find_repo(catalog, full);
+    if (route->ns[0] == '\0' || mir_starts_with(route->name + skipped, start))
+        return serve_catalog_find_repo(exchange->catalog, route->name);
+    return serve_catalog_find_repo(exchange->catalog, full);
 }
 
 static bool answer_repo(struct serve_exchange *exchange, const struct serve_route *route)
 {
-    const struct serve_repo *repo = find_repo(exchange->catalog, route);
+    const struct serve_repo *repo = find_repo(exchange, route);
 
     if (!repo)
         return serve_answer_problem(exchange, SERVE_PROBLEM_NO_REPO);
@@ -347,6 +379,8 @@ bool serve_answer_route(struct serve_exchange *exchange, const struct serve_rout
     switch (route->kind) {
     case SERVE_ROUTE_BASE:
         return answer_base(exchange);
+    case SERVE_ROUTE_HEALTH:
+        return answer_health(exchange);
     case SERVE_ROUTE_CATALOG:
         return answer_catalog(exchange, route);
     case SERVE_ROUTE_MANIFEST:

@@ -20,6 +20,7 @@ struct claim {
 };
 
 struct serve_catalog {
+    struct serve_catalog_options options;
     struct serve_store *store;
     struct claim *claims; /* own the names of repositories and tags */
     size_t claim_count, claim_capacity;
@@ -34,6 +35,14 @@ struct serve_catalog {
 static void add_claim(struct serve_catalog *catalog, char *repo, char *tag, bool is_full,
                       const struct serve_content *content)
 {
+    const char *prefix = catalog->options.prefix;
+
+    if (prefix) {
+        char *prefixed = mir_format("%s/%s", prefix, repo);
+
+        free(repo);
+        repo = prefixed;
+    }
     mir_grow(&catalog->claims, catalog->claim_count, &catalog->claim_capacity,
              sizeof(*catalog->claims));
     catalog->claims[catalog->claim_count++] =
@@ -53,19 +62,38 @@ static void claim_names(struct serve_catalog *catalog, const char *image_name, c
 }
 
 static bool claim_images(struct serve_catalog *catalog, const struct bundle_reader *reader,
-                         const struct mir_sink *sink, const struct mir_cancel *cancel,
                          struct mir_error *err)
 {
     for (size_t i = 0; i < bundle_reader_image_count(reader); i++) {
         const struct bundle_image *image = bundle_reader_image(reader, i);
         const struct serve_content *content;
 
-        if (!serve_store_add(catalog->store, image, sink, cancel, &content, err))
+        if (!serve_store_add(catalog->store, image, &content, err))
             return false;
         if (content)
             claim_names(catalog, image->name, bundle_reader_path(reader), content);
     }
     return true;
+}
+
+static void release_claim(struct claim *claim)
+{
+    free(claim->repo);
+    free(claim->tag);
+}
+
+/* Images that were withdrawn claim nothing. */
+static void drop_empty_claims(struct serve_catalog *catalog)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < catalog->claim_count; i++) {
+        if (catalog->claims[i].content->kind == SERVE_CONTENT_MANIFEST)
+            catalog->claims[kept++] = catalog->claims[i];
+        else
+            release_claim(&catalog->claims[i]);
+    }
+    catalog->claim_count = kept;
 }
 
 static int compare_text(const char *a, const char *b)
@@ -103,12 +131,11 @@ static bool is_settled(const struct claim *claims, size_t count)
     return true;
 }
 
-static void warn_ambiguous(struct serve_catalog *catalog, const struct claim *claim,
-                           const struct mir_sink *sink)
+static void warn_ambiguous(struct serve_catalog *catalog, const struct claim *claim)
 {
     catalog->ambiguous++;
     if (catalog->ambiguous <= WARNINGS_MAX)
-        mir_log(sink, MIR_LEVEL_WARN,
+        mir_log(catalog->options.sink, MIR_LEVEL_WARN,
                 "%s:%s means different images and is not served; ask by digest or full name",
                 claim->repo, claim->tag);
 }
@@ -124,7 +151,7 @@ static size_t run_of_tag(const struct claim *claims, size_t count)
 
 /* claims are all of one repository. */
 static void fill_repo(struct serve_catalog *catalog, const struct claim *claims, size_t count,
-                      struct serve_repo *repo, const struct mir_sink *sink)
+                      struct serve_repo *repo)
 {
     repo->tags.names = mir_alloc_array(count, sizeof(*repo->tags.names));
     repo->tagged = mir_alloc_array(count, sizeof(*repo->tagged));
@@ -132,7 +159,7 @@ static void fill_repo(struct serve_catalog *catalog, const struct claim *claims,
         if (!claims[i].tag)
             continue;
         if (!is_settled(claims + i, run_of_tag(claims + i, count - i))) {
-            warn_ambiguous(catalog, &claims[i], sink);
+            warn_ambiguous(catalog, &claims[i]);
             continue;
         }
         repo->tags.names[repo->tags.count] = claims[i].tag;
@@ -149,7 +176,7 @@ static size_t run_of_repo(const struct claim *claims, size_t count)
     return len;
 }
 
-static void fill_repos(struct serve_catalog *catalog, const struct mir_sink *sink)
+static void fill_repos(struct serve_catalog *catalog)
 {
     size_t count = catalog->claim_count;
 
@@ -161,28 +188,41 @@ static void fill_repos(struct serve_catalog *catalog, const struct mir_sink *sin
         size_t len = run_of_repo(catalog->claims + i, count - i);
 
         catalog->names.names[catalog->names.count] = catalog->claims[i].repo;
-        fill_repo(catalog, catalog->claims + i, len, &catalog->repos[catalog->names.count++], sink);
+        fill_repo(catalog, catalog->claims + i, len, &catalog->repos[catalog->names.count++]);
         i += len;
     }
     if (catalog->ambiguous > WARNINGS_MAX)
-        mir_log(sink, MIR_LEVEL_WARN, "%zu more tags mean different images and are not served",
+        mir_log(catalog->options.sink, MIR_LEVEL_WARN,
+                "%zu more tags mean different images and are not served",
                 catalog->ambiguous - WARNINGS_MAX);
 }
 
-bool serve_catalog_new(struct bundle_reader *const *readers, size_t reader_count,
-                       const struct mir_sink *sink, const struct mir_cancel *cancel,
-                       struct serve_catalog **out, struct mir_error *err)
+static bool fill_catalog(struct serve_catalog *catalog, struct mir_error *err)
+{
+    const struct serve_catalog_options *options = &catalog->options;
+
+    for (size_t i = 0; i < options->reader_count; i++)
+        if (!claim_images(catalog, options->readers[i], err))
+            return false;
+    if (!serve_store_settle(catalog->store, err))
+        return false;
+    drop_empty_claims(catalog);
+    fill_repos(catalog);
+    return true;
+}
+
+bool serve_catalog_new(const struct serve_catalog_options *options, struct serve_catalog **out,
+                       struct mir_error *err)
 {
     struct serve_catalog *catalog = mir_alloc(sizeof(*catalog));
 
-    catalog->store = serve_store_new(readers, reader_count);
-    for (size_t i = 0; i < reader_count; i++) {
-        if (!claim_images(catalog, readers[i], sink, cancel, err)) {
-            serve_catalog_free(catalog);
-            return false;
-        }
+    catalog->options = *options;
+    catalog->store = serve_store_new(&catalog->options);
+    if (!fill_catalog(catalog, err)) {
+        serve_catalog_free(catalog);
+        return false;
     }
-    fill_repos(catalog, sink);
+    catalog->options.before = NULL; /* it may go before this one does */
     *out = catalog;
     return true;
 }
@@ -195,10 +235,8 @@ void serve_catalog_free(struct serve_catalog *catalog)
         free(catalog->repos[i].tags.names);
         free(catalog->repos[i].tagged);
     }
-    for (size_t i = 0; i < catalog->claim_count; i++) {
-        free(catalog->claims[i].repo);
-        free(catalog->claims[i].tag);
-    }
+    for (size_t i = 0; i < catalog->claim_count; i++)
+        release_claim(&catalog->claims[i]);
     free(catalog->repos);
     free(catalog->names.names);
     free(catalog->claims);
@@ -249,8 +287,8 @@ const struct serve_content *serve_catalog_find_tag(const struct serve_repo *repo
     return find_name(&repo->tags, tag, &at) ? repo->tagged[at] : NULL;
 }
 
-const struct serve_content *serve_catalog_find(const struct serve_catalog *catalog,
-                                               const struct img_digest *digest)
+struct serve_content *serve_catalog_find(const struct serve_catalog *catalog,
+                                         const struct img_digest *digest)
 {
     return serve_store_find(catalog->store, digest);
 }

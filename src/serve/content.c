@@ -5,13 +5,16 @@
  */
 #include "serve/content_priv.h"
 
+#include <inttypes.h>
+
 #include "base/map.h"
 #include "base/mem.h"
 #include "image/manifest.h"
 
+#define WARNINGS_MAX 20 /* about images; a large bundle may have thousands of one kind */
+
 struct serve_store {
-    struct bundle_reader *const *readers;
-    size_t reader_count;
+    const struct serve_catalog_options *options;
     struct mir_map *by_digest;
     struct serve_content **all;
     size_t count, capacity;
@@ -22,12 +25,11 @@ struct serve_store {
     size_t list_count, list_capacity;
 };
 
-struct serve_store *serve_store_new(struct bundle_reader *const *readers, size_t reader_count)
+struct serve_store *serve_store_new(const struct serve_catalog_options *options)
 {
     struct serve_store *store = mir_alloc(sizeof(*store));
 
-    store->readers = readers;
-    store->reader_count = reader_count;
+    store->options = options;
     store->by_digest = mir_map_new();
     store->by_subject = mir_map_new();
     return store;
@@ -43,6 +45,15 @@ static void free_referrers(struct serve_referrers *list)
     free(list);
 }
 
+static void free_content(struct serve_content *content)
+{
+    serve_proof_release(&content->proof);
+    free(content->parts);
+    free(content->lacks);
+    free(content->media_type);
+    free(content);
+}
+
 void serve_store_free(struct serve_store *store)
 {
     if (!store)
@@ -51,18 +62,16 @@ void serve_store_free(struct serve_store *store)
         free_referrers(store->lists[i]);
     free(store->lists);
     mir_map_free(store->by_subject);
-    for (size_t i = 0; i < store->count; i++) {
-        free(store->all[i]->media_type);
-        free(store->all[i]);
-    }
+    for (size_t i = 0; i < store->count; i++)
+        free_content(store->all[i]);
     free(store->all);
     free(store->pending);
     mir_map_free(store->by_digest);
     free(store);
 }
 
-const struct serve_content *serve_store_find(const struct serve_store *store,
-                                             const struct img_digest *digest)
+struct serve_content *serve_store_find(const struct serve_store *store,
+                                       const struct img_digest *digest)
 {
     return mir_map_find(store->by_digest, mir_span_of(digest->text));
 }
@@ -75,6 +84,7 @@ static struct serve_content *add_content(struct serve_store *store,
 
     content->reader = reader;
     content->blob = blob;
+    serve_proof_init(&content->proof);
     mir_map_set(store->by_digest, mir_span_of(blob->digest.text), content);
     mir_grow(&store->all, store->count, &store->capacity, sizeof(struct serve_content *));
     store->all[store->count++] = content;
@@ -88,11 +98,12 @@ static struct serve_content *take_in(struct serve_store *store, const struct img
 
     if (known)
         return known;
-    for (size_t i = 0; i < store->reader_count; i++) {
-        const struct bundle_blob *blob = bundle_reader_find(store->readers[i], digest);
+    for (size_t i = 0; i < store->options->reader_count; i++) {
+        const struct bundle_reader *reader = store->options->readers[i];
+        const struct bundle_blob *blob = bundle_reader_find(reader, digest);
 
         if (blob)
-            return add_content(store, store->readers[i], blob);
+            return add_content(store, reader, blob);
     }
     return NULL;
 }
@@ -113,16 +124,36 @@ static struct serve_content *take_in_manifest(struct serve_store *store,
     return content;
 }
 
-static void take_in_parts(struct serve_store *store, const struct img_manifest *manifest)
+/* A config or layer of an image. */
+static void take_in_part(struct serve_store *store, struct serve_content *image,
+                         const struct img_descriptor *part)
+{
+    struct serve_content *content = take_in(store, &part->digest);
+
+    if (content)
+        image->parts[image->part_count++] = content;
+    if (image->lacks || (!content && img_type_is_nondistributable(part->media_type)))
+        return;
+    if (!content)
+        image->lacks = mir_format("%s is missing", part->digest.text);
+    else if (content->blob->size != part->size)
+        image->lacks =
+            mir_format("%s has %" PRIu64 " bytes, not the %" PRIu64 " it was announced with",
+                       part->digest.text, content->blob->size, part->size);
+}
+
+static void take_in_parts(struct serve_store *store, struct serve_content *content,
+                          const struct img_manifest *manifest)
 {
     for (size_t i = 0; i < manifest->child_count; i++)
         (void)take_in_manifest(store, &manifest->children[i].digest,
                                manifest->children[i].media_type);
     if (manifest->kind == IMG_MANIFEST_KIND_INDEX)
         return;
-    (void)take_in(store, &manifest->config.digest);
+    content->parts = mir_alloc_array(manifest->layer_count + 1, sizeof(*content->parts));
+    take_in_part(store, content, &manifest->config);
     for (size_t i = 0; i < manifest->layer_count; i++)
-        (void)take_in(store, &manifest->layers[i].digest);
+        take_in_part(store, content, &manifest->layers[i]);
 }
 
 /* ---- referrers ---- */
@@ -172,7 +203,8 @@ static void take_in_referrer(struct serve_store *store, const struct serve_conte
     mir_grow(&list->items, list->count, &list->capacity, sizeof(*list->items));
     list->items[list->count++] =
         (struct serve_referrer){.artifact_type = mir_strdup(manifest->artifact_type),
-                                .descriptor = descriptor_text(content, manifest)};
+                                .descriptor = descriptor_text(content, manifest),
+                                .content = content};
 }
 
 /* ---- the walk ---- */
@@ -188,22 +220,21 @@ static bool read_manifest(struct serve_content *content, struct img_manifest *ou
            img_manifest_parse(mir_span(bytes, len), content->media_type, out, err);
 }
 
-static void visit(struct serve_store *store, struct serve_content *content,
-                  const struct mir_sink *sink)
+static void visit(struct serve_store *store, struct serve_content *content)
 {
     struct mir_error err = MIR_ERROR_INIT;
     auto_manifest manifest = {.media_type = NULL};
 
     if (!read_manifest(content, &manifest, &err)) {
         /* One bad image does not keep the others from being served. */
-        mir_log(sink, MIR_LEVEL_WARN, "%s: %s: not served as a manifest: %s",
+        mir_log(store->options->sink, MIR_LEVEL_WARN, "%s: %s: not served as a manifest: %s",
                 bundle_reader_path(content->reader), content->blob->digest.text, err.text);
         free(mir_steal(&content->media_type));
         content->kind = SERVE_CONTENT_BROKEN;
         return;
     }
     content->kind = SERVE_CONTENT_MANIFEST;
-    take_in_parts(store, &manifest);
+    take_in_parts(store, content, &manifest);
     if (manifest.has_subject)
         take_in_referrer(store, content, &manifest);
     free(content->media_type);
@@ -211,20 +242,158 @@ static void visit(struct serve_store *store, struct serve_content *content,
 }
 
 bool serve_store_add(struct serve_store *store, const struct bundle_image *image,
-                     const struct mir_sink *sink, const struct mir_cancel *cancel,
                      const struct serve_content **out, struct mir_error *err)
 {
     struct serve_content *content = take_in_manifest(store, &image->digest, image->media_type);
 
     while (store->pending_count > 0) {
-        if (mir_is_cancelled(cancel))
+        if (mir_is_cancelled(store->options->cancel))
             return mir_fail(err, MIR_E_CANCELLED, "interrupted");
         store->pending_count--;
-        visit(store, store->pending[store->pending_count], sink);
+        visit(store, store->pending[store->pending_count]);
     }
     if (!content)
-        mir_log(sink, MIR_LEVEL_WARN, "%s: manifest %s is not there",
+        mir_log(store->options->sink, MIR_LEVEL_WARN, "%s: manifest %s is not there",
                 image->name ? image->name : "", image->digest.text);
     *out = content && content->kind == SERVE_CONTENT_MANIFEST ? content : NULL;
+    return true;
+}
+
+/* ---- is it right? ---- */
+
+/* Take over what is known from before, and stamp what is not. How many are not known? */
+static size_t begin_proofs(struct serve_store *store, const struct bundle_reader *reader)
+{
+    const struct serve_catalog *before = store->options->before;
+    size_t unknown = 0;
+
+    for (size_t i = 0; i < store->count; i++) {
+        struct mir_error ignored = MIR_ERROR_INIT; /* hashing says it again */
+        struct serve_content *content = store->all[i], *known;
+        enum serve_proof_state state;
+        struct bundle_stamp stamp;
+
+        if (content->reader != reader)
+            continue;
+        known = before ? serve_catalog_find(before, &content->blob->digest) : NULL;
+        if (known)
+            serve_proof_take(content, known);
+        if (serve_proof_get(content, &state, &stamp, &ignored) && state != SERVE_PROOF_NONE)
+            continue;
+        content->proof.stamp = stamp;
+        unknown++;
+    }
+    return unknown;
+}
+
+static bool is_damaged(const struct serve_content *content)
+{
+    return content->proof.state == SERVE_PROOF_DAMAGED;
+}
+
+static void note_proof(void *ctx, const struct bundle_blob *blob, const char *why)
+{
+    struct serve_store *store = ctx;
+    struct serve_content *content = serve_store_find(store, &blob->digest);
+    struct bundle_stamp stamp;
+
+    if (!content || content->blob != blob)
+        return;
+    stamp = content->proof.stamp;
+    serve_proof_set(content, why ? SERVE_PROOF_DAMAGED : SERVE_PROOF_SOUND, &stamp);
+    if (why)
+        mir_log(store->options->sink, MIR_LEVEL_WARN, "%s: %s %s",
+                bundle_reader_path(content->reader), blob->digest.text, why);
+}
+
+/* The same blob in another bundle, where it is sound. */
+static bool find_sound_copy(struct serve_store *store, struct serve_content *content,
+                            struct mir_error *err)
+{
+    const struct serve_catalog_options *options = store->options;
+    const struct bundle_reader *damaged = content->reader;
+
+    for (size_t i = 0; i < options->reader_count; i++) {
+        struct mir_error trouble = MIR_ERROR_INIT; /* said already, of the first copy */
+        const struct bundle_blob *blob =
+            bundle_reader_find(options->readers[i], &content->blob->digest);
+
+        if (!blob || options->readers[i] == damaged)
+            continue;
+        content->reader = options->readers[i];
+        content->blob = blob;
+        if (serve_proof_make(content, options->cancel, &trouble))
+            return true;
+        if (trouble.code == MIR_E_CANCELLED) {
+            *err = trouble;
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool replace_damaged(struct serve_store *store, struct mir_error *err)
+{
+    for (size_t i = 0; i < store->count; i++)
+        if (is_damaged(store->all[i]) && !find_sound_copy(store, store->all[i], err))
+            return false;
+    return true;
+}
+
+static bool prove_all(struct serve_store *store, struct mir_error *err)
+{
+    const struct serve_catalog_options *options = store->options;
+
+    for (size_t i = 0; i < options->reader_count; i++) {
+        const struct bundle_reader *reader = options->readers[i];
+
+        if (begin_proofs(store, reader) > 0 && options->verify == SERVE_VERIFY_FULL &&
+            !bundle_reader_hash_all(reader, options->jobs, options->cancel, note_proof, store, err))
+            return false;
+    }
+    return options->verify != SERVE_VERIFY_FULL || replace_damaged(store, err);
+}
+
+/* What is wrong with an image, or NULL. The caller frees. */
+static char *trouble_of(const struct serve_content *image)
+{
+    for (size_t i = 0; i < image->part_count; i++) {
+        if (is_damaged(image->parts[i]))
+            return mir_format("%s is damaged", image->parts[i]->blob->digest.text);
+    }
+    return mir_strdup(image->lacks);
+}
+
+/* A client that gets a manifest counts on the rest. Without it, it goes on to the next place. */
+static void withdraw_incomplete(struct serve_store *store)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < store->count; i++) {
+        struct serve_content *content = store->all[i];
+        auto_free char *trouble = NULL;
+
+        if (content->kind != SERVE_CONTENT_MANIFEST)
+            continue;
+        trouble = trouble_of(content);
+        if (!trouble)
+            continue;
+        content->kind = SERVE_CONTENT_INCOMPLETE;
+        if (count++ < WARNINGS_MAX)
+            mir_log(store->options->sink, MIR_LEVEL_WARN, "%s: image %s is not served: %s",
+                    bundle_reader_path(content->reader), content->blob->digest.text, trouble);
+    }
+    if (count > WARNINGS_MAX)
+        mir_log(store->options->sink, MIR_LEVEL_WARN, "%zu more images are not served",
+                count - WARNINGS_MAX);
+}
+
+bool serve_store_settle(struct serve_store *store, struct mir_error *err)
+{
+    if (store->options->verify == SERVE_VERIFY_NONE)
+        return true;
+    if (!prove_all(store, err))
+        return false;
+    withdraw_incomplete(store);
     return true;
 }

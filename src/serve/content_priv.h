@@ -8,18 +8,23 @@
 
 struct serve_store;
 
-struct serve_store *serve_store_new(struct bundle_reader *const *readers, size_t reader_count);
+/** options are borrowed as long as the store. */
+struct serve_store *serve_store_new(const struct serve_catalog_options *options);
 void serve_store_free(struct serve_store *store);
 
 /** Take in a manifest and all that it leads to and that is there. *out is NULL when the manifest
- * itself is not there or cannot be read (warned about). False only when cancelled. */
+ * itself is not there (warned about), or is no manifest. False only when cancelled. */
 MIR_MUST_CHECK bool serve_store_add(struct serve_store *store, const struct bundle_image *image,
-                                    const struct mir_sink *sink, const struct mir_cancel *cancel,
                                     const struct serve_content **out, struct mir_error *err);
 
+/** After the last was added: hash what is to be hashed, and withdraw the manifests of images whose
+ * config or layers are missing, of another size, or damaged, with a warning. err: MIR_E_CANCELLED.
+ */
+MIR_MUST_CHECK bool serve_store_settle(struct serve_store *store, struct mir_error *err);
+
 /** NULL when it is not there. */
-const struct serve_content *serve_store_find(const struct serve_store *store,
-                                             const struct img_digest *digest);
+struct serve_content *serve_store_find(const struct serve_store *store,
+                                       const struct img_digest *digest);
 
 /** NULL when nothing refers to it. */
 const struct serve_referrers *serve_store_find_referrers(const struct serve_store *store,

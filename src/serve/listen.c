@@ -12,7 +12,7 @@
 #include "base/num.h"
 #include "base/span.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024 /* clients that wait for a connection; the system may allow fewer */
 
 static bool bad_address(const char *text, struct mir_error *err)
 {

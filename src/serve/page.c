@@ -75,7 +75,8 @@ char *serve_page_referrers(const struct serve_referrers *list, const char *artif
     for (size_t i = 0; list && i < list->count; i++) {
         const struct serve_referrer *item = &list->items[i];
 
-        if (artifact_type[0] != '\0' && strcmp(artifact_type, item->artifact_type) != 0)
+        if (item->content->kind != SERVE_CONTENT_MANIFEST ||
+            (artifact_type[0] != '\0' && strcmp(artifact_type, item->artifact_type) != 0))
             continue;
         if (strlen(item->descriptor) + 1 > max - body.len) {
             *complete = false;

@@ -27,6 +27,9 @@ static const struct problem_row problem_rows[] = {
     [SERVE_PROBLEM_NO_MANIFEST] = {404, "MANIFEST_UNKNOWN", "manifest unknown"},
     [SERVE_PROBLEM_NO_BLOB] = {404, "BLOB_UNKNOWN", "blob unknown to registry"},
     [SERVE_PROBLEM_INTERNAL] = {500, "UNKNOWN", "the bundle cannot be read; see the server's log"},
+    [SERVE_PROBLEM_DAMAGED] = {500, "UNKNOWN", "damaged in the bundle; see the server's log"},
+    [SERVE_PROBLEM_LOGIN] = {401, "UNAUTHORIZED", "authentication required"},
+    [SERVE_PROBLEM_CLOSING] = {503, "UNAVAILABLE", "this registry is shutting down"},
 };
 
 unsigned serve_problem_status(enum serve_problem problem)
@@ -230,9 +233,12 @@ static struct mir_span without_authority(struct mir_span target)
     struct mir_span rest;
     size_t at;
 
-    if (!mir_span_starts_with(target, "http://"))
+    if (mir_span_starts_with(target, "http://"))
+        rest = mir_span_from(target, strlen("http://"));
+    else if (mir_span_starts_with(target, "https://"))
+        rest = mir_span_from(target, strlen("https://"));
+    else
         return target;
-    rest = mir_span_from(target, strlen("http://"));
     return mir_span_find(rest, '/', &at) ? mir_span_from(rest, at) : target;
 }
 
@@ -256,6 +262,10 @@ bool serve_route_parse(struct mir_span target, struct serve_route *out, enum ser
     raw = mir_span_of(path);
     if (mir_span_is(raw, "/v2"))
         return true;
+    if (mir_span_is(raw, "/healthz")) {
+        out->kind = SERVE_ROUTE_HEALTH;
+        return true;
+    }
     if (!mir_span_starts_with(raw, "/v2/"))
         return refuse(problem, SERVE_PROBLEM_ENDPOINT);
     return path_parse(mir_span_from(raw, strlen("/v2/")), out, problem) &&

@@ -31,6 +31,9 @@ enum serve_problem {
     SERVE_PROBLEM_NO_MANIFEST,
     SERVE_PROBLEM_NO_BLOB,
     SERVE_PROBLEM_INTERNAL, /* the bundle could not be read */
+    SERVE_PROBLEM_DAMAGED,  /* the bytes there are not what their digest says */
+    SERVE_PROBLEM_LOGIN,    /* not known who asks */
+    SERVE_PROBLEM_CLOSING,  /* the server ends */
 };
 
 unsigned serve_problem_status(enum serve_problem problem);
@@ -45,11 +48,12 @@ enum serve_route_kind {
     SERVE_ROUTE_TAGS,      /* /v2/NAME/tags/list */
     SERVE_ROUTE_REFERRERS, /* /v2/NAME/referrers/DIGEST */
     SERVE_ROUTE_CATALOG,   /* /v2/_catalog */
+    SERVE_ROUTE_HEALTH,    /* /healthz */
 };
 
 struct serve_route {
     enum serve_route_kind kind;
-    char name[SERVE_TARGET_MAX + 1]; /* follows the grammar; empty for BASE and CATALOG */
+    char name[SERVE_TARGET_MAX + 1]; /* follows the grammar; empty for BASE, CATALOG and HEALTH */
     char tag[IMG_TAG_MAX + 1];       /* MANIFEST: asked for by tag; else empty */
     struct img_digest digest;        /* empty for lists, and when asked for by tag */
     /* from the query: */

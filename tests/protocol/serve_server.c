@@ -213,10 +213,12 @@ static int start(void **state)
 {
     struct world *w = mir_alloc(sizeof(*w));
     struct mir_error err = MIR_ERROR_INIT;
+    struct serve_source source = {.form = BUNDLE_FORM_DIR};
     struct serve_options options = {
-        .listen = "127.0.0.1:0", .readers = &w->reader, .reader_count = 1};
+        .listen = "127.0.0.1:0", .sources = &source, .source_count = 1};
 
     w->dir = scratch_new();
+    source.path = w->dir;
     make_layout(w);
     if (!bundle_reader_open(w->dir, BUNDLE_FORM_DIR, &w->reader, &err) ||
         !serve_start(&options, &w->server, &err))
@@ -595,8 +597,9 @@ static void many_clients_get_what_they_ask_for(void **state)
 static void stop_does_not_wait_for_idle_clients(void **state)
 {
     const struct world *w = *state;
+    const struct serve_source source = {.path = w->dir, .form = BUNDLE_FORM_DIR};
     struct serve_options options = {
-        .listen = "127.0.0.1:0", .readers = &w->reader, .reader_count = 1};
+        .listen = "127.0.0.1:0", .sources = &source, .source_count = 1};
     struct mir_error err = MIR_ERROR_INIT;
     struct serve_server *server;
     char c;
@@ -615,8 +618,9 @@ static void start_ends_when_cancelled(void **state)
 {
     const struct world *w = *state;
     struct mir_cancel cancel = {.flag = 1};
+    const struct serve_source source = {.path = w->dir, .form = BUNDLE_FORM_DIR};
     struct serve_options options = {
-        .listen = "127.0.0.1:0", .readers = &w->reader, .reader_count = 1, .cancel = &cancel};
+        .listen = "127.0.0.1:0", .sources = &source, .source_count = 1, .cancel = &cancel};
     struct mir_error err = MIR_ERROR_INIT;
     struct serve_server *server;
 

@@ -89,7 +89,8 @@ static void bodies_are_those_of_the_specification(void **state)
 static void referrers_are_an_index_that_can_be_filtered(void **state)
 {
     static char type[] = "a/b", other[] = "c/d", one[] = "{\"x\":1}", two[] = "{\"x\":2}";
-    struct serve_referrer items[] = {{type, one}, {other, two}};
+    const struct serve_content manifest = {.kind = SERVE_CONTENT_MANIFEST};
+    struct serve_referrer items[] = {{type, one, &manifest}, {other, two, &manifest}};
     struct serve_referrers list = {.items = items, .count = 2};
     auto_free char *all = NULL, *filtered = NULL, *none = NULL;
     bool complete;
@@ -109,8 +110,13 @@ static void a_list_of_referrers_stays_readable(void **state)
 {
     auto_free char *large = mir_alloc(IMG_MANIFEST_BYTES_MAX);
     static char type[] = "a/b", small[] = "{}";
-    struct serve_referrer items[] = {{type, small}, {type, large}, {type, small}};
-    struct serve_referrers list = {.items = items, .count = 3};
+    const struct serve_content manifest = {.kind = SERVE_CONTENT_MANIFEST};
+    const struct serve_content incomplete = {.kind = SERVE_CONTENT_INCOMPLETE};
+    struct serve_referrer items[] = {{type, small, &manifest},
+                                     {type, large, &manifest},
+                                     {type, small, &incomplete},
+                                     {type, small, &manifest}};
+    struct serve_referrers list = {.items = items, .count = 4};
     auto_free char *text = NULL;
     bool complete;
 
