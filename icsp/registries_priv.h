@@ -96,8 +96,8 @@ MIR_MUST_CHECK bool icsp_registries_read_runtime(struct icsp_registries *registr
 MIR_MUST_CHECK bool icsp_registries_settle(struct icsp_registries *registries, const char *name,
                                            struct mir_error *err);
 
-/** Is there anything of version 1 ([registries.search] and its like) in the document? *some: yes,
- * and not only empty lists. */
+/** Is there a list of version 1 ([registries.search] and its like), be it empty, in the document?
+ */
 MIR_MUST_CHECK bool icsp_registries_find_v1(const struct mir_toml *doc, bool *some,
                                             struct mir_error *err);
 /** Take it: search, insecure, block. */

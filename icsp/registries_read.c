@@ -283,11 +283,17 @@ bool icsp_registries_read(struct icsp_registries *registries, struct mir_span te
     return reject_version_1(&r, mir_toml_root(doc)) && read_document(&r);
 }
 
-/* Anything that counts; empty lists do not. */
-static bool is_filled(const struct icsp_registries *registries)
+/* Anything that counts: a list or table that is there, empty or not; a string that is not empty. */
+static bool is_filled(const struct reader *r)
 {
-    return registries->count > 0 || registries->search.count > 0 || registries->helpers.count > 0 ||
-           registries->mode[0] || registries->layer_helper[0] || registries->alias_count > 0;
+    static const char *const keys[] = {"registry", "unqualified-search-registries",
+                                       "credential-helpers", "aliases"};
+    const struct mir_toml_table *root = mir_toml_root(r->doc);
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (mir_toml_find(root, icsp_registries_key(root, keys[i])))
+            return true;
+    return r->out->mode[0] || r->out->layer_helper[0];
 }
 
 /* Both versions in one file, or version 1 in a drop-in. */
@@ -317,7 +323,7 @@ bool icsp_registries_read_runtime(struct icsp_registries *registries, struct mir
     r.doc = doc;
     if (!read_document(&r) || !icsp_registries_find_v1(doc, &old, err))
         return false;
-    if (old && (is_drop_in || is_filled(registries)))
+    if (old && (is_drop_in || is_filled(&r)))
         return refuse_mixture(name, is_drop_in, err);
     if (old && !icsp_registries_read_v1(registries, doc, err))
         return false;

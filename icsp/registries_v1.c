@@ -36,7 +36,7 @@ bool icsp_registries_find_v1(const struct mir_toml *doc, bool *some, struct mir_
 
         if (!get_list(doc, sections[i], &list, err))
             return false;
-        *some = *some || (list && list->count > 0);
+        *some = *some || list;
     }
     return true;
 }
