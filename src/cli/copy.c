@@ -11,6 +11,7 @@
 #include "cli/emit.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/sources.h"
 #include "cli/secret.h"
 #include "copy/copy.h"
 #include "copy/list.h"
@@ -76,11 +77,14 @@ static const struct cli_option options[] = {
      OPT_PROGRESS},
     {"quiet", 'q', NULL, "print errors only", OPT_QUIET},
     CLI_ACCESS_OPTIONS,
+    CLI_REGISTRIES_OPTIONS,
+    CLI_POLICY_OPTIONS,
 };
 
 struct arguments {
     struct copy_options copy;
     struct cli_access access;
+    struct cli_sources machine;
     const char **sources;
     size_t source_count, source_capacity;
     const char **lists;
@@ -187,6 +191,8 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
     case OPT_QUIET:
         return cli_bool("quiet", value, &args->quiet, err);
     default:
+        if (cli_sources_is_option(id))
+            return cli_sources_take(&args->machine, id, value, err);
         return cli_access_take(cli, &args->access, id, value, err);
     }
 }
@@ -258,6 +264,29 @@ static bool check_places(struct cli *cli, const struct arguments *args, struct m
     if (count_sources(args) == 0 && args->list_count == 0)
         return cli_usage(cli, err, "name a destination after the source %s", destination);
     return claim_stdin(cli, args, err);
+}
+
+/* Is a registry asked for anything? What is in a list is seen only when it is read. */
+static bool needs_registry(const struct arguments *args)
+{
+    bool needs = args->list_count > 0 || args->copy.since;
+
+    for (size_t i = 0; i < args->source_count; i++)
+        needs = needs || mir_starts_with(args->sources[i], "docker://");
+    return needs;
+}
+
+/* What this machine's files say of the copy. */
+static bool read_machine(struct arguments *args, struct mir_error *err)
+{
+    if (needs_registry(args) && !cli_sources_read_registries(&args->machine, err))
+        return false;
+    if (!cli_sources_read_policy(&args->machine, err))
+        return false;
+    args->copy.rules = cli_sources_rules(&args->machine);
+    cli_sources_set_helpers(&args->machine, &args->copy.source);
+    cli_sources_set_helpers(&args->machine, &args->copy.destination);
+    return true;
 }
 
 static bool open_copy(const struct arguments *args, struct copy **out, struct mir_error *err)
@@ -473,7 +502,8 @@ static bool run(struct cli *cli, struct mir_error *err)
     args.copy.dry_run = args.dry_run;
     if (!check_emit(&args, err) || !source_date_epoch(&args.copy.epoch, err) ||
         !check_places(cli, &args, err) ||
-        !cli_access_sides(cli, &args.access, &args.copy.source, &args.copy.destination, err))
+        !cli_access_sides(cli, &args.access, &args.copy.source, &args.copy.destination, err) ||
+        !read_machine(&args, err))
         return false;
     ok = open_copy(&args, &copy, err) && plan_and_run(cli, &args, copy, err);
     copy_free(copy);

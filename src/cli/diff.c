@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/sources.h"
 #include "copy/copy.h"
 #include "copy/diff.h"
 
@@ -21,12 +22,14 @@ static const struct cli_option options[] = {
     {"json", 0, NULL, "print JSON", OPT_JSON},
     {"exit-code", 0, NULL, "end with status 1 when they differ", OPT_EXIT_CODE},
     CLI_READ_OPTIONS,
+    CLI_REGISTRIES_OPTIONS,
 };
 
 #define SIDES 2
 
 struct arguments {
     struct cli_access access;
+    struct cli_sources machine;
     const char *sides[SIDES];
     size_t count;
     bool json;
@@ -36,6 +39,7 @@ struct arguments {
 static void arguments_release(struct arguments *args)
 {
     cli_access_release(&args->access);
+    cli_sources_release(&args->machine);
 }
 
 static bool take_argument(struct cli *cli, int id, const char *value, void *into,
@@ -47,6 +51,8 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
         return cli_bool("json", value, &args->json, err);
     if (id == OPT_EXIT_CODE)
         return cli_bool("exit-code", value, &args->exit_code, err);
+    if (cli_sources_is_option(id))
+        return cli_sources_take(&args->machine, id, value, err);
     if (id != CLI_POSITIONAL)
         return cli_access_take(cli, &args->access, id, value, err);
     if (args->count == SIDES)
@@ -137,7 +143,8 @@ static bool diff(struct cli *cli, struct arguments *args, struct copy *sides[SID
         .nondistributable = true, .cancel = cli->cancel, .sink = &cli->sink};
     auto_difference difference = {0};
 
-    if (!cli_access_sides(cli, &args->access, &look.source, NULL, err))
+    if (!cli_access_sides(cli, &args->access, &look.source, NULL, err) ||
+        !cli_sources_look(&args->machine, args->sides, SIDES, &look, err))
         return false;
     for (size_t i = 0; i < SIDES; i++)
         if (!read_side(cli, &look, args->sides[i], &sides[i], err))

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/sources.h"
 #include "copy/copy.h"
 
 enum {
@@ -17,6 +18,7 @@ enum {
 static const struct cli_option options[] = {
     {"json", 0, NULL, "print JSON", OPT_JSON},
     CLI_READ_OPTIONS,
+    CLI_REGISTRIES_OPTIONS,
 };
 
 /* ---- text ---- */
@@ -108,6 +110,7 @@ static void print_text(const json_t *survey)
 
 struct arguments {
     struct cli_access access;
+    struct cli_sources machine;
     const char **sources;
     size_t count, capacity;
     bool json;
@@ -116,6 +119,7 @@ struct arguments {
 static void arguments_release(struct arguments *args)
 {
     free(args->sources);
+    cli_sources_release(&args->machine);
     cli_access_release(&args->access);
 }
 
@@ -126,6 +130,8 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
 
     if (id == OPT_JSON)
         return cli_bool("json", value, &args->json, err);
+    if (cli_sources_is_option(id))
+        return cli_sources_take(&args->machine, id, value, err);
     if (id != CLI_POSITIONAL)
         return cli_access_take(cli, &args->access, id, value, err);
     mir_grow(&args->sources, args->count, &args->capacity, sizeof(*args->sources));
@@ -191,6 +197,7 @@ static bool run(struct cli *cli, struct mir_error *err)
     if (!read_arguments(cli, &args, &go, err) || !go)
         return err->code == MIR_OK;
     if (!cli_access_sides(cli, &args.access, &look.source, NULL, err) ||
+        !cli_sources_look(&args.machine, args.sources, args.count, &look, err) ||
         !copy_new(&look, NULL, &copy, err))
         return false;
     ok = inspect(cli, &args, copy, err);
