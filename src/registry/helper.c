@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +28,7 @@
 #define STDERR_MAX      (16u << 10) /* bytes; the rest is dropped */
 #define STDERR_LINES    20
 #define LOOK_UP_MS      50 /* how often Ctrl-C and the time are looked at */
+#define LAST_WAIT_MS    2  /* the same once it has closed its pipes, and is about to end */
 #define PATH_DEFAULT    "/usr/local/bin:/usr/bin:/bin"
 #define PROGRAM_PREFIX  "docker-credential-"
 #define NOT_FOUND_WORDS "credentials not found"
@@ -45,7 +45,6 @@ struct ear {
 
 struct run {
     pid_t pid; /* 0: none, or waited for */
-    int exit_fd;
     int status;
     struct ear output;
     struct ear words;
@@ -66,7 +65,6 @@ static void run_release(struct run *run)
         while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR)
             ;
     }
-    mir_auto_close(&run->exit_fd);
     ear_release(&run->output);
     ear_release(&run->words);
 }
@@ -112,7 +110,8 @@ static bool find(const char *name, char **program, struct mir_error *err)
     if (*program)
         return true;
     (void)mir_fail(err, MIR_E_USAGE, PROGRAM_PREFIX "%s: no such program in PATH", name);
-    return mir_hint(err, "install " PROGRAM_PREFIX "%s, or take the helper out of the file", name);
+    (void)mir_hint(err, "install " PROGRAM_PREFIX "%s, or take the helper out of the file", name);
+    return false;
 }
 
 /* ---- starting ------------------------------------------------------------------------------ */
@@ -146,8 +145,7 @@ static bool open_ear(struct ear *ear, size_t max, int *far_end, struct mir_error
  */
 static int spawn(struct run *run, const char *program, const char *verb, const int fds[3])
 {
-    const char *name = strrchr(program, '/') + 1;
-    char *const argv[] = {mir_strdup(name), mir_strdup(verb), NULL};
+    char *const argv[] = {mir_strdup(program), mir_strdup(verb), NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t signals;
@@ -193,7 +191,6 @@ static bool start(struct run *run, const char *program, const char *verb, struct
         err->code = MIR_E_USAGE;
         return false;
     }
-    run->exit_fd = pidfd_open(run->pid, 0); /* without it, its end is looked for now and then */
     return true;
 }
 
@@ -224,10 +221,9 @@ static void hear(struct ear *ear)
 static bool listen_once(struct run *run, int wait_ms)
 {
     struct pollfd polls[] = {{.fd = run->output.fd, .events = POLLIN},
-                             {.fd = run->words.fd, .events = POLLIN},
-                             {.fd = run->exit_fd, .events = POLLIN}};
+                             {.fd = run->words.fd, .events = POLLIN}};
 
-    if (poll(polls, 3, wait_ms) <= 0)
+    if (poll(polls, 2, wait_ms) <= 0)
         return false;
     if (polls[0].revents != 0)
         hear(&run->output);
@@ -241,8 +237,6 @@ static bool has_ended(struct run *run)
     if (waitpid(run->pid, &run->status, WNOHANG) != run->pid)
         return false;
     run->pid = 0;
-    mir_auto_close(&run->exit_fd);
-    run->exit_fd = -1;
     return true;
 }
 
@@ -257,7 +251,7 @@ static bool listen_to(struct run *run, int64_t limit_ms, const struct mir_cancel
             return mir_fail(err, MIR_E_CANCELLED, "stopped");
         if (mir_clock_now(mir_clock_real()) >= deadline_ms)
             return mir_fail(err, MIR_E_AUTH, "no answer within %d s", (int)(limit_ms / 1000));
-        (void)listen_once(run, LOOK_UP_MS);
+        (void)listen_once(run, run->output.fd < 0 && run->words.fd < 0 ? LAST_WAIT_MS : LOOK_UP_MS);
         if (run->output.full)
             break;
     }
@@ -378,7 +372,7 @@ static bool run_through(struct run *run, const struct reg_helper_ask *ask, struc
 
 bool reg_helper_ask(const struct reg_helper_ask *ask, struct mir_buf *output, struct mir_error *err)
 {
-    struct run run = {.exit_fd = -1, .output = {.fd = -1}, .words = {.fd = -1}};
+    struct run run = {.output = {.fd = -1}, .words = {.fd = -1}};
     bool ok = run_through(&run, ask, output, err);
 
     run_release(&run);

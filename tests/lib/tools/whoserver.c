@@ -59,7 +59,8 @@ static void say_who(struct MHD_Connection *connection, const struct form *form)
     if (form->refresh_token.len > 0)
         (void)printf("token %s\n", form->refresh_token.ptr);
     else if (user)
-        (void)printf("%s %s\n", password && strcmp(password, "hunter2") == 0 ? "user" : "wrong", user);
+        (void)printf("%s %s\n", password && strcmp(password, "hunter2") == 0 ? "user" : "wrong",
+                     user);
     else
         (void)printf("nobody\n");
     (void)fflush(stdout);
@@ -84,8 +85,8 @@ static enum MHD_Result take_field(void *ctx, enum MHD_ValueKind kind, const char
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *body,
                               const char *challenge)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        strlen(body), (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(body), mir_strdup(body), MHD_RESPMEM_MUST_FREE);
     enum MHD_Result result;
 
     (void)MHD_add_response_header(response, "Content-Type", "application/json");
