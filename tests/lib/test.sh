@@ -22,8 +22,9 @@
 #   skip WHY                   end it as skipped (exit 77)
 #   need COMMAND...            skip unless they are installed
 #   wait_until SECONDS CMD...  until CMD succeeds; fails the test after that time
-#   start_registry [--tls] [--htpasswd] [--delete] [--token]   a docker-registry on loopback: $REGISTRY
+#   start_registry [--tls | --mutual] [--htpasswd] [--token]   a docker-registry on loopback: $REGISTRY
 #   start_tokenserver RULES [OPTIONS]   a token service for --token: $TOKENS, $TOKENS_LOG
+#   start_httpproxy ARGS...    an HTTP proxy on loopback: $HTTPPROXY, $HTTPPROXY_LOG
 #   have_podman                is there a podman that works? podman_ ARGS... runs it
 #   start_serve ARGS...        "mirror serve ARGS --listen 127.0.0.1:0": $SERVE
 #   images DIR SET [OPTIONS]   an OCI layout with the images of a set (tests/lib/tools/mkimages.c)
@@ -210,21 +211,29 @@ server_address() {
     }
 }
 
-# A throw-away CA and a certificate of 127.0.0.1 and localhost: $T/ca.crt, $T/server.{crt,key}.
+# A throw-away CA and a certificate of 127.0.0.1, localhost and all below mirror.test, a name that
+# nobody can resolve: $T/ca.crt, $T/server.{crt,key}.
 make_certificates() {
     [ ! -e "$T/ca.crt" ] || return 0
     local subject=basicConstraints=critical,CA:TRUE
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=test CA" \
         -addext "$subject" -keyout "$T/ca.key" -out "$T/ca.crt" 2>/dev/null
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \
-        -keyout "$T/server.key" -out "$T/server.csr" 2>/dev/null
-    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n' >"$T/server.ext"
-    openssl x509 -req -in "$T/server.csr" -CA "$T/ca.crt" -CAkey "$T/ca.key" -CAcreateserial \
-        -days 2 -extfile "$T/server.ext" -out "$T/server.crt" 2>/dev/null
+    sign_certificate "$T/server.crt" "$T/server.key" localhost \
+        'subjectAltName=DNS:localhost,DNS:*.mirror.test,IP:127.0.0.1' 2
+}
+
+# sign_certificate CERT KEY NAME EXTENSION DAYS: by that CA. 0 days: it has run out.
+sign_certificate() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$3" \
+        -keyout "$2" -out "$T/.csr" 2>/dev/null
+    printf '%s\n' "$4" >"$T/.ext"
+    openssl x509 -req -in "$T/.csr" -CA "$T/ca.crt" -CAkey "$T/ca.key" -CAcreateserial \
+        -days "$5" -extfile "$T/.ext" -out "$1" 2>/dev/null
 }
 
 # The registry's data is in $REGISTRY_DATA, its log in $REGISTRY_LOG, its id in $REGISTRY_PID.
-# --htpasswd lets in user "pilot" with password "secret" alone; TLS has the certificates above.
+# --htpasswd lets in user "pilot" with password "secret" alone; TLS has the certificates above, and
+# with --mutual the registry wants one of that CA from its clients.
 start_registry() {
     need docker-registry
     local home tls='' auth='' option
@@ -236,6 +245,10 @@ start_registry() {
         --tls)
             make_certificates
             tls=", tls: {certificate: $T/server.crt, key: $T/server.key}"
+            ;;
+        --mutual)
+            make_certificates
+            tls=", tls: {certificate: $T/server.crt, key: $T/server.key, clientcas: [$T/ca.crt]}"
             ;;
         --htpasswd)
             need htpasswd
@@ -291,6 +304,16 @@ registry_requests() {
     local count
     count=$(grep -cE "\"$2" "$1") || true
     echo "$count"
+}
+
+# start_httpproxy ARGS...: tests/lib/tools/httpproxy.c; its address is in $HTTPPROXY, what it was
+# asked for in $HTTPPROXY_LOG.
+start_httpproxy() {
+    HTTPPROXIES=$((${HTTPPROXIES:-0} + 1))
+    HTTPPROXY_LOG=$T/httpproxy$HTTPPROXIES.log
+    start_process "$T/httpproxy$HTTPPROXIES.out" "$TOOLS/httpproxy" --log "$HTTPPROXY_LOG" "$@"
+    server_address "$T/httpproxy$HTTPPROXIES.out" 'listening on '
+    HTTPPROXY=$ADDRESS
 }
 
 start_serve() {
