@@ -188,7 +188,7 @@ static bool hint_refused(const struct reg_token_ask *ask, int status, struct mir
     if (ask->creds->found)
         return mir_hint(err, "the credentials of %s were refused: log in to %s again",
                         ask->creds->origin, name);
-    return mir_hint(err, "log in to %s (podman login %s), or name an auth file or credentials",
+    return mir_hint(err, "log in to %s (mirror login %s), or name an auth file or credentials",
                     name, name);
 }
 

@@ -125,8 +125,9 @@ static bool hint_login(struct reg_session *session, const struct reg_call *call,
         return mir_hint(err, "the credentials of %s were refused: log in to %s again", creds.origin,
                         call->repo->host);
     return mir_hint(err,
-                    "log in to %s (podman login %s), or name an auth file or credentials; "
-                    "some registries say this of what does not exist",
+                    "log in to %s (mirror login %s), or name an auth file or credentials; "
+                    "\"mirror auth explain\" tells more; some registries say this of what does "
+                    "not exist",
                     call->repo->host, call->repo->host);
 }
 

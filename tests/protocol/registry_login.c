@@ -70,7 +70,8 @@ static void login_gives_up_when_basic_is_refused(void **state)
     reg_bench_start(&without, server, NULL);
     assert_false(get_manifest(&without));
     assert_int_equal(without.err.code, MIR_E_AUTH);
-    must_have(without.err.hint, "podman login");
+    must_have(without.err.hint, "mirror login");
+    must_have(without.err.hint, "mirror auth explain");
     assert_int_equal(server_count(server, NULL, NULL), 3);
 }
 

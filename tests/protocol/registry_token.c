@@ -405,7 +405,7 @@ static void token_gives_up_when_fresh_tokens_are_refused(void **state)
     assert_int_equal(b.err.code, MIR_E_AUTH);
     must_have(b.err.text, "401 Unauthorized: UNAUTHORIZED: go away");
     must_have(b.err.text, "/v2/team/app/manifests/v1");
-    must_have(b.err.hint, "podman login 127.0.0.1:");
+    must_have(b.err.hint, "mirror login 127.0.0.1:");
     assert_true(server_count(server, NULL, NULL) <= 4);
 }
 
