@@ -127,12 +127,20 @@ static void use_basic(struct reg_prepared *prepared, const struct reg_creds *cre
 }
 
 /* Is there no use in asking for it again: the same was fetched for this very request, and refused
- * while it was new? */
+ * while it was new; or that happened to another worker? token: what was refused, or NULL. */
 static bool was_refused(const struct reg_session *session, const struct reg_prepared *prepared,
-                        const char *asked)
+                        const char *asked, const char *token)
 {
-    return prepared->fresh && prepared->asked && strcmp(prepared->asked, asked) == 0 &&
-           mir_clock_now(session->client->options.clock) < prepared->new_until_ms;
+    struct reg_tokens *tokens = session->client->tokens;
+    int64_t now = mir_clock_now(session->client->options.clock);
+
+    if (!token)
+        return false;
+    if (!prepared->fresh || !prepared->asked || strcmp(prepared->asked, asked) != 0 ||
+        now >= prepared->new_until_ms)
+        return reg_token_is_denied(tokens, asked, token, now);
+    reg_token_deny(tokens, asked, token);
+    return true;
 }
 
 /* *again stays false where the token that would be asked for is the one that was refused. */
@@ -152,9 +160,7 @@ static bool use_token(struct reg_session *session, struct reg_prepared *prepared
     struct reg_token token = {.text = NULL};
     char *asked = reg_token_key(&ask);
 
-    *again = !was_refused(session, prepared, asked);
-    if (!*again && had_token)
-        reg_token_deny(session->client->tokens, asked, ask.refused);
+    *again = !was_refused(session, prepared, asked, ask.refused);
     if (!*again || !reg_token_get(session, &ask, &token, err)) {
         free(asked);
         return !*again;

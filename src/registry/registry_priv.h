@@ -236,6 +236,8 @@ MIR_MUST_CHECK bool reg_token_get(struct reg_session *session, const struct reg_
 char *reg_token_key(const struct reg_token_ask *ask);
 /** A fresh token for this question was refused. While it lives nobody need ask again. */
 void reg_token_deny(struct reg_tokens *tokens, const char *key, const char *text);
+bool reg_token_is_denied(struct reg_tokens *tokens, const char *key, const char *text,
+                         int64_t now_ms);
 
 /** Ask the realm, once. *text is a secret the caller frees; *life_ms counts from the call, 0: good
  * for one use. */

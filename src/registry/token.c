@@ -178,6 +178,20 @@ void reg_token_deny(struct reg_tokens *tokens, const char *key, const char *text
     (void)pthread_mutex_unlock(&tokens->lock);
 }
 
+bool reg_token_is_denied(struct reg_tokens *tokens, const char *key, const char *text,
+                         int64_t now_ms)
+{
+    const struct token *token;
+    bool is_denied;
+
+    (void)pthread_mutex_lock(&tokens->lock);
+    token = find_locked(tokens, key);
+    is_denied = token && token->is_denied && token->text && strcmp(token->text, text) == 0 &&
+                now_ms < token->until_ms;
+    (void)pthread_mutex_unlock(&tokens->lock);
+    return is_denied;
+}
+
 static struct token *entry_locked(struct reg_tokens *tokens, const char *key)
 {
     struct token *token = find_locked(tokens, key);
@@ -244,6 +258,9 @@ static struct token *find_good(struct reg_tokens *tokens, struct token *own,
 
     if (is_another(own, ask) && now < own->until_ms)
         return own;
+    /* Where one was refused, it has to be the very one. */
+    if (ask->refused)
+        return NULL;
     key_begin(ask, &begin);
     for (struct token *token = tokens->first; token; token = token->next) {
         if (is_another(token, ask) && now < token->until_ms && !token->is_denied &&
@@ -263,7 +280,8 @@ static enum claim claim_locked(struct reg_tokens *tokens, struct token *own,
 
         if (good) {
             good->used = ++tokens->uses;
-            hand_out(good, good->is_denied, out);
+            /* Who was refused before has the newest there is now. */
+            hand_out(good, good->is_denied || ask->refused, out);
             return CLAIM_DONE;
         }
         if (!own->fetching) {
@@ -281,10 +299,10 @@ static void land(struct reg_tokens *tokens, struct token *token, char *text, int
                  const struct mir_error *failure)
 {
     (void)pthread_mutex_lock(&tokens->lock);
+    token->is_denied = token->is_denied && text && strcmp(token->text, text) == 0;
     mir_free_secret(token->text);
     token->text = text;
     token->until_ms = until_ms;
-    token->is_denied = false;
     token->failure = *failure;
     token->fetching = false;
     token->flights++;
