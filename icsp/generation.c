@@ -34,6 +34,7 @@ static const struct icsp_generation older[] = {
         .writes_settings = true,
         .escapes_controls = true,
         .atomic_is_docker = true,
+        .drain_rule = ICSP_DRAIN_BY_ENTRY,
     },
     {
         .name = "4.12",
@@ -49,6 +50,8 @@ static const struct icsp_generation older[] = {
         .writes_settings = true,
         .escapes_controls = true,
         .atomic_is_docker = true,
+        .drain_rule = ICSP_DRAIN_BY_ENTRY,
+        .drain_is_known = true,
     },
     {
         .name = "4.14",
@@ -64,6 +67,8 @@ static const struct icsp_generation older[] = {
         .digest_mark = ICSP_MARK_MIRROR,
         .writes_settings = true,
         .escapes_controls = true,
+        .drain_rule = ICSP_DRAIN_BY_MIRROR,
+        .drain_is_known = true,
     },
     {
         .name = "4.18",
@@ -83,6 +88,8 @@ static const struct icsp_generation older[] = {
         .escapes_controls = true,
         .policy_style = {.indent = 2, .short_escapes = true},
         .namespace_style = {.indent = 1, .short_escapes = true},
+        .drain_rule = ICSP_DRAIN_BY_MIRROR,
+        .drain_is_known = true,
     },
 };
 #define OLDER_COUNT (sizeof(older) / sizeof(older[0]))
@@ -107,6 +114,9 @@ const struct icsp_generation icsp_generation_current = {
     .escapes_controls = true,
     .policy_style = {.indent = 2, .short_escapes = true},
     .namespace_style = {.indent = 2, .short_escapes = true},
+    .drain_rule = ICSP_DRAIN_BY_MIRROR,
+    .drain_is_known = true,
+    .namespaces_reload = true,
 };
 
 /* ---- looking one up ---- */

@@ -40,6 +40,13 @@ struct icsp_json_style {
     bool short_escapes; /* \b and \f, not \u0008 and \u000c */
 };
 
+/* What the daemon on a node looks at before it drains the node for a new registries.conf. */
+enum icsp_drain_rule {
+    ICSP_DRAIN_REBOOTS,   /* nothing: every file that changes reboots */
+    ICSP_DRAIN_BY_ENTRY,  /* "mirror-by-digest-only" */
+    ICSP_DRAIN_BY_MIRROR, /* "pull-from-mirror" */
+};
+
 struct icsp_generation {
     const char *name;     /* as --ocp takes it */
     const char *releases; /* that write the same for ordinary objects */
@@ -77,6 +84,11 @@ struct icsp_generation {
     bool atomic_is_docker; /* transport "atomic" has all scopes of "docker", deep ones too */
     struct icsp_json_style policy_style;
     struct icsp_json_style namespace_style;
+
+    /* what a node goes through for new files */
+    enum icsp_drain_rule drain_rule;
+    bool drain_is_known;    /* from the daemon's own newest state */
+    bool namespaces_reload; /* /etc/crio/policies reloads CRI-O, and does not reboot */
 };
 
 /** What is written when nobody asks for another. */

@@ -57,6 +57,9 @@ MIR_MUST_CHECK bool icsp_objects_add(struct icsp_objects *objects, json_t *docum
                                      const char *name, struct icsp_findings *findings,
                                      struct mir_error *err);
 
+/** Is there such a ConfigMap among them? */
+bool icsp_objects_has_map(const struct icsp_objects *objects, const char *ns, const char *name);
+
 /* ---- files out ---- */
 
 struct icsp_file {

@@ -530,3 +530,11 @@ bool icsp_objects_add(struct icsp_objects *objects, json_t *documents, const cha
             return false;
     return true;
 }
+
+bool icsp_objects_has_map(const struct icsp_objects *objects, const char *ns, const char *name)
+{
+    for (size_t i = 0; i < objects->map_count; i++)
+        if (strcmp(objects->maps[i].ns, ns) == 0 && strcmp(objects->maps[i].name, name) == 0)
+            return true;
+    return false;
+}

@@ -89,11 +89,14 @@ bool emit_findings(struct cli *cli, const struct icsp_findings *findings, bool s
     return !strict || fail_strict(warnings, err);
 }
 
-bool emit_findings_json(const struct icsp_findings *findings, bool strict, struct mir_error *err)
+bool emit_findings_json(const struct icsp_findings *findings, json_t *changes, bool strict,
+                        struct mir_error *err)
 {
     auto_json *json = icsp_findings_json(findings);
     size_t warnings = (size_t)json_integer_value(json_object_get(json, "warnings"));
 
+    if (changes)
+        json_object_set(json, "changes", changes);
     (void)json_dumpf(json, stdout, JSON_INDENT(2));
     (void)putchar('\n');
     return !strict || fail_strict(warnings, err);

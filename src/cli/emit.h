@@ -34,9 +34,10 @@ struct emit_output {
 MIR_MUST_CHECK bool emit_findings(struct cli *cli, const struct icsp_findings *findings,
                                   bool strict, struct mir_error *err);
 
-/** Print all of them, errors too, to standard output as one JSON object. strict: as above. */
-MIR_MUST_CHECK bool emit_findings_json(const struct icsp_findings *findings, bool strict,
-                                       struct mir_error *err);
+/** Print all of them, errors too, to standard output as one JSON object. strict: as above.
+ * changes becomes a member of that name; NULL: none. */
+MIR_MUST_CHECK bool emit_findings_json(const struct icsp_findings *findings, json_t *changes,
+                                       bool strict, struct mir_error *err);
 
 /* Named texts that are written together. */
 struct emit_files {

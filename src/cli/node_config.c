@@ -1,9 +1,10 @@
 /*
- * mirror node-config: what a cluster writes on its nodes for given objects, without a cluster.
+ * mirror node-config: what a cluster writes on its nodes for given objects, without a cluster; and
+ * what it would do to a node that has other files now.
  */
 #include "base/file.h"
 #include "base/mem.h"
-#include "cli/emit.h"
+#include "cli/against.h"
 #include "cli/objects.h"
 
 #define BASE_FILE_MAX (16u << 20)
@@ -17,6 +18,9 @@ enum {
     OPT_ONLY,
     OPT_STRICT,
     OPT_JSON,
+    OPT_AGAINST,
+    OPT_AT_MOST,
+    OPT_EXIT_CODE,
 };
 
 static const struct cli_option options[] = {
@@ -40,6 +44,15 @@ static const struct cli_option options[] = {
      "print what is wrong as JSON to standard output (instead of the files; those are written with "
      "--output-dir)",
      OPT_JSON},
+    {"against", 0, "DIR",
+     "show how the files of a node would change, and what the cluster would do: nothing, reload, "
+     "drain, reboot; DIR is the node's root or its /etc/containers",
+     OPT_AGAINST},
+    {"at-most", 0, "ACTION",
+     "with --against: fail if the cluster would do more than nothing, reload, drain or reboot",
+     OPT_AT_MOST},
+    {"exit-code", 0, NULL, "with --against: end with status 1 when a file would change",
+     OPT_EXIT_CODE},
 };
 
 struct arguments {
@@ -48,7 +61,11 @@ struct arguments {
     struct icsp_options compile;
     const char *base_registries, *base_policy; /* paths */
     struct emit_output output;
-    bool json; /* findings go to standard output */
+    bool json;                /* findings go to standard output */
+    const char *against;      /* a node's folder; NULL: none */
+    enum icsp_action at_most; /* more is a failure */
+    bool exit_code;           /* a file that changes is one */
+    bool knows_certificates;  /* found out while objects are read */
 };
 
 static bool take_argument(struct cli *cli, int id, const char *value, void *into,
@@ -78,6 +95,14 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
         return cli_bool("strict", value, &args->output.strict, err);
     case OPT_JSON:
         return cli_bool("json", value, &args->json, err);
+    case OPT_AGAINST:
+        args->against = value;
+        return true;
+    case OPT_AT_MOST:
+        return icsp_action_parse(value, &args->at_most) ||
+               cli_usage(cli, err, "--at-most %s: must be nothing, reload, drain or reboot", value);
+    case OPT_EXIT_CODE:
+        return cli_bool("exit-code", value, &args->exit_code, err);
     default:
         break;
     }
@@ -96,6 +121,10 @@ static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, st
         return cli_usage(cli, err, "--only prints one file, --output-dir writes all");
     if (args->json && args->output.only)
         return cli_usage(cli, err, "--only prints one file, --json what is wrong");
+    if (args->against && args->output.only)
+        return cli_usage(cli, err, "--only prints one file, --against what changes");
+    if (!args->against && (args->exit_code || args->at_most != ICSP_ACTION_REBOOT))
+        return cli_usage(cli, err, "--at-most and --exit-code go with --against");
     return true;
 }
 
@@ -116,7 +145,7 @@ static bool read_base(const char *path, char **text, struct icsp_base_file *file
     return true;
 }
 
-static bool compile(const struct arguments *args, struct icsp_files *files,
+static bool compile(struct arguments *args, struct icsp_files *files,
                     struct icsp_findings *findings, struct mir_error *err)
 {
     auto_free char *registries_text = NULL;
@@ -132,6 +161,8 @@ static bool compile(const struct arguments *args, struct icsp_files *files,
     for (size_t i = 0; ok && i < args->count; i++)
         ok = cli_objects_read(objects, args->inputs[i], findings, err);
     ok = ok && icsp_compile(objects, &how, files, findings, err);
+    args->knows_certificates =
+        icsp_objects_has_map(objects, "openshift-config-managed", "image-registry-ca");
     icsp_objects_free(objects);
     return ok;
 }
@@ -146,33 +177,87 @@ static void complete_findings(struct icsp_findings *findings, const struct mir_e
 }
 
 static bool report(struct cli *cli, const struct arguments *args,
-                   const struct icsp_findings *findings, bool strict, struct mir_error *err)
+                   const struct icsp_findings *findings, const struct against *against, bool strict,
+                   struct mir_error *err)
 {
-    return args->json ? emit_findings_json(findings, strict, err)
-                      : emit_findings(cli, findings, strict, err);
+    auto_json *changes = NULL;
+
+    if (!args->json)
+        return emit_findings(cli, findings, strict, err);
+    changes = against ? against_json(against) : NULL;
+    return emit_findings_json(findings, changes, strict, err);
+}
+
+static bool write_node(const struct arguments *args, const struct icsp_files *node,
+                       struct mir_error *err)
+{
+    auto_emit_files files = {0};
+
+    for (size_t i = 0; i < node->count; i++)
+        emit_files_add(&files, node->items[i].path,
+                       mir_span(node->items[i].data, node->items[i].len));
+    return emit_write(&files, &args->output, err);
+}
+
+/* Is that more than was allowed? */
+static bool judge(const struct arguments *args, const struct icsp_changes *changes,
+                  struct mir_error *err)
+{
+    if (changes->action > args->at_most) {
+        (void)mir_fail(err, MIR_E_CONFLICT, "the cluster would %s, and --at-most %s was given",
+                       icsp_action_word(changes->action), icsp_action_word(args->at_most));
+        return mir_hint(err, "see the causes");
+    }
+    return !args->exit_code || changes->count == 0 ||
+           mir_fail(err, MIR_E_CONFLICT, "%zu file%s would change", changes->count,
+                    changes->count == 1 ? "" : "s");
+}
+
+/* The node's side is read before anything is written: both may be one folder. */
+static bool compare(struct cli *cli, const struct arguments *args, const struct icsp_files *node,
+                    struct against *against, struct mir_error *err)
+{
+    struct against_input input = {.dir = args->against,
+                                  .files = node,
+                                  .generation = args->compile.generation,
+                                  .knows_certificates = args->knows_certificates};
+
+    return !args->against || against_compare(cli, &input, against, err);
+}
+
+static bool show(const struct arguments *args, const struct icsp_files *node,
+                 const struct against *against, struct mir_error *err)
+{
+    bool prints = !args->json && !args->against;
+
+    if ((prints || args->output.dir) && !write_node(args, node, err))
+        return false;
+    if (!args->against)
+        return true;
+    if (!args->json)
+        against_print(against);
+    return judge(args, &against->changes, err);
 }
 
 static bool node_config(struct cli *cli, struct arguments *args, struct mir_error *err)
 {
     auto_files node = {0};
-    auto_emit_files files = {0};
+    auto_against against = {0};
     auto_findings findings = {0};
-    bool ok = compile(args, &node, &findings, err);
+    bool ok = compile(args, &node, &findings, err) && compare(cli, args, &node, &against, err);
 
     if (!ok)
         complete_findings(&findings, err);
-    if (!report(cli, args, &findings, ok && args->output.strict, err) || !ok)
+    if (!report(cli, args, &findings, ok && args->against ? &against : NULL,
+                ok && args->output.strict, err) ||
+        !ok)
         return false;
-    if (args->json && !args->output.dir)
-        return true;
-    for (size_t i = 0; i < node.count; i++)
-        emit_files_add(&files, node.items[i].path, mir_span(node.items[i].data, node.items[i].len));
-    return emit_write(&files, &args->output, err);
+    return show(args, &node, &against, err);
 }
 
 static bool run(struct cli *cli, struct mir_error *err)
 {
-    struct arguments args = {0};
+    struct arguments args = {.at_most = ICSP_ACTION_REBOOT};
     bool go;
     bool ok = read_arguments(cli, &args, &go, err) && (!go || node_config(cli, &args, err));
 
@@ -192,7 +277,11 @@ const struct cli_command cli_node_config = {
             "\n"
             "Files may hold several YAML or JSON documents and Lists; of a folder, its\n"
             ".yaml, .yml and .json files are read by name. What a cluster rejects is\n"
-            "rejected (exit status 1), and nothing is written.",
+            "rejected (exit status 1), and nothing is written.\n"
+            "\n"
+            "With --against, the files are not printed, but how a node's present ones would\n"
+            "change, and whether the cluster would reload CRI-O for that, drain the node or\n"
+            "reboot it, and why.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

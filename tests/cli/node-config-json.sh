@@ -89,7 +89,7 @@ expect_status 2 mirror node-config --json --only policy.json image.yaml
 sed -n '/^## .mirror node-config --json/,$p' "$ROOT/docs/report-format.md" |
     sed -n '/| rule |/,$p' | grep -oE '^\| `.*` \|' | grep -oE '`[a-z-]+`' | tr -d '`' |
     grep -vx rule | sort >documented
-grep -ohE '(rule = |rule: |\? )?"[a-z]+(-[a-z]+)*"' "$ROOT"/icsp/{findings,model,compile,guard,sigstore,validate,certs_d,signature,lint,lint_api,lint_files,lint_hiding,generation,registries_read,migrate}.c |
+grep -ohE '(rule = |rule: |\? )?"[a-z]+(-[a-z]+)*"' "$ROOT"/icsp/{findings,model,compile,guard,sigstore,validate,certs_d,signature,lint,lint_api,lint_files,lint_hiding,generation,registries_read,migrate,drain}.c |
     grep -oE '"[a-z-]+"' | tr -d '"' | sort -u >words
 while IFS= read -r rule; do
     grep -qx -e "$rule" words || fail "documented, and not there: $rule"
