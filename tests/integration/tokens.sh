@@ -192,8 +192,9 @@ bounded 12 "push of many"
 slow 1100000 --chaos 7 --kinds cut --every 700000
 timed --retry-times 9 --src-creds viv:pw-of-viv "docker://$LINK/team-a/big/image@$big" "$(new)"
 bounded 1 "slow pull"
-slow 1100000
-timed --src-creds viv:pw-of-viv --dest-creds bob:pw-of-bob "docker://$LINK/team-a/big/image@$big" \
+slow 1100000 --chaos 7 --kinds cut --every 700000
+timed --retry-times 9 --src-creds viv:pw-of-viv --dest-creds bob:pw-of-bob "docker://$LINK/team-a/big/image@$big" \
     "docker://$B/team-b/relayed"
 bounded 2 "slow relay"
 fetch bob team-b/relayed "$big"
+expect_equal 4 "$(grep -c 'POST .*/blobs/uploads/' "$err")" "uploads of 4 blobs, begun"
