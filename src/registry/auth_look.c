@@ -9,7 +9,8 @@
  * Rule: containers-auth.json(5), and what containers/image does beyond it; credsStore, which it
  * does not read, is asked last, and a store that does not work is no more than a warning.
  *
- * Invariant: what was loaded does not change; what the helpers said has a lock of its own.
+ * Invariant: what was loaded does not change; what the helpers said, and what has been logged, have
+ * locks of their own.
  */
 #include "registry/auth_priv.h"
 
@@ -18,10 +19,18 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/map.h"
+
 #define BUILT_IN      "containers-auth.json"
 #define GIVEN_ORIGIN  "the command line"
 #define OUTCOME_BYTES 700
 #define PASSWD_BYTES  4096
+
+/* The repositories of which it has been logged whose credentials are used. */
+struct told {
+    pthread_mutex_t lock;
+    struct mir_map *repos;
+};
 
 struct reg_auth {
     struct reg_creds given; /* --creds */
@@ -32,6 +41,7 @@ struct reg_auth {
     size_t order_count;
     struct reg_helpers *helpers;
     const struct mir_sink *sink;
+    struct told *told;
 };
 
 void reg_auth_free(struct reg_auth *auth)
@@ -42,6 +52,9 @@ void reg_auth_free(struct reg_auth *auth)
     for (size_t i = 0; i < auth->file_count; i++)
         reg_auth_file_release(&auth->files[i]);
     reg_helpers_free(auth->helpers);
+    (void)pthread_mutex_destroy(&auth->told->lock);
+    mir_map_free(auth->told->repos);
+    free(auth->told);
     free(auth);
 }
 
@@ -149,6 +162,9 @@ static struct reg_auth *auth_new(const struct reg_options *options)
     auth->order = options->helpers ? options->helpers : built_in;
     auth->order_count = options->helpers ? options->helper_count : 1;
     auth->helpers = reg_helpers_new(options);
+    auth->told = mir_alloc(sizeof(*auth->told));
+    auth->told->repos = mir_map_new();
+    (void)pthread_mutex_init(&auth->told->lock, NULL);
     return auth;
 }
 
@@ -394,23 +410,52 @@ static bool look_in_order(const struct look *look, struct mir_error *err)
     return false;
 }
 
+/* Once for each repository, though it is looked up for every request. */
+static void tell(const struct reg_auth *auth, const char *host, const char *repo,
+                 const struct reg_creds *creds)
+{
+    auto_free char *name = NULL;
+    bool is_new;
+
+    if (!auth->sink || auth->sink->level < MIR_LEVEL_DEBUG)
+        return;
+    name = mir_format("%s/%s", host, repo);
+    (void)pthread_mutex_lock(&auth->told->lock);
+    is_new = !mir_map_find(auth->told->repos, mir_span_of(name));
+    mir_map_set(auth->told->repos, mir_span_of(name), auth->told);
+    (void)pthread_mutex_unlock(&auth->told->lock);
+    if (is_new)
+        mir_log(auth->sink, MIR_LEVEL_DEBUG, "credentials for %s: %s", name,
+                creds->found ? creds->origin : "none");
+}
+
+static bool look_everywhere(const struct look *look, struct mir_error *err)
+{
+    const struct reg_creds *given = &look->auth->given;
+
+    if (look->auth->nobody) {
+        saw(look, GIVEN_ORIGIN, "no credentials are to be used");
+        return true;
+    }
+    if (!given->found)
+        return look_in_order(look, err);
+    *look->out = (struct reg_creds){.found = true,
+                                    .user = mir_strdup(given->user),
+                                    .password = mir_strdup(given->password),
+                                    .origin = mir_strdup(given->origin)};
+    saw(look, GIVEN_ORIGIN, "user %s", given->user);
+    return true;
+}
+
 bool reg_auth_look(const struct reg_auth *auth, const char *host, const char *repo,
                    const struct reg_auth_trace *trace, struct reg_creds *out, struct mir_error *err)
 {
     const struct look look = {.auth = auth, .host = host, .repo = repo, .trace = trace, .out = out};
 
     *out = (struct reg_creds){0};
-    if (auth->nobody) {
-        saw(&look, GIVEN_ORIGIN, "no credentials are to be used");
-        return true;
-    }
-    if (!auth->given.found)
-        return look_in_order(&look, err);
-    *out = (struct reg_creds){.found = true,
-                              .user = mir_strdup(auth->given.user),
-                              .password = mir_strdup(auth->given.password),
-                              .origin = mir_strdup(auth->given.origin)};
-    saw(&look, GIVEN_ORIGIN, "user %s", out->user);
+    if (!look_everywhere(&look, err))
+        return false;
+    tell(auth, host, repo, out);
     return true;
 }
 

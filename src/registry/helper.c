@@ -102,16 +102,19 @@ static char *find_program(const char *name)
     return NULL;
 }
 
-static bool find(const char *name, char **program, struct mir_error *err)
+/* NULL with err. */
+static char *find(const char *name, struct mir_error *err)
 {
+    char *program = is_plain_word(name) ? find_program(name) : NULL;
+
     if (!is_plain_word(name))
-        return mir_fail(err, MIR_E_USAGE, "a credential helper cannot be called \"%.100s\"", name);
-    *program = find_program(name);
-    if (*program)
-        return true;
-    (void)mir_fail(err, MIR_E_USAGE, PROGRAM_PREFIX "%s: no such program in PATH", name);
-    (void)mir_hint(err, "install " PROGRAM_PREFIX "%s, or take the helper out of the file", name);
-    return false;
+        (void)mir_fail(err, MIR_E_USAGE, "a credential helper cannot be called \"%.100s\"", name);
+    else if (!program) {
+        (void)mir_fail(err, MIR_E_USAGE, PROGRAM_PREFIX "%s: no such program in PATH", name);
+        (void)mir_hint(err, "install " PROGRAM_PREFIX "%s, or take the helper out of the file",
+                       name);
+    }
+    return program;
 }
 
 /* ---- starting ------------------------------------------------------------------------------ */
@@ -354,13 +357,19 @@ static bool refused(struct run *run, struct mir_span input, struct mir_error *er
 static bool run_through(struct run *run, const struct reg_helper_ask *ask, struct mir_buf *output,
                         struct mir_error *err)
 {
-    auto_free char *program = NULL;
+    auto_free char *program = find(ask->name, err);
 
-    if (!find(ask->name, &program, err))
+    if (!program)
         return false;
     if (!start(run, program, ask->verb, ask->input, err) ||
-        !listen_to(run, ask->limit_ms > 0 ? ask->limit_ms : REG_HELPER_LIMIT_MS, ask->cancel, err))
+        !listen_to(run, ask->limit_ms > 0 ? ask->limit_ms : REG_HELPER_LIMIT_MS, ask->cancel,
+                   err)) {
+        if (err->code == MIR_E_AUTH)
+            (void)mir_hint(err,
+                           "see what " PROGRAM_PREFIX "%s waits for: a keyring to be unlocked?",
+                           ask->name);
         return mir_context(err, PROGRAM_PREFIX "%s", ask->name);
+    }
     log_words(run, ask->name, ask->input, ask->sink);
     if (run->status != 0) {
         (void)refused(run, ask->input, err);

@@ -247,6 +247,37 @@ static void look_tells_of_helpers_by_their_name(void **state)
     mir_buf_release(&notes.text);
 }
 
+static void note_line(void *ctx, enum mir_level level, const char *line)
+{
+    struct mir_buf *log = ctx;
+
+    (void)level;
+    mir_buf_text(log, line);
+    mir_buf_char(log, '\n');
+}
+
+static void look_is_logged_once_for_each_repository(void **state)
+{
+    auto_buf log;
+    const struct mir_sink sink = {.emit = note_line, .ctx = &log, .level = MIR_LEVEL_DEBUG};
+    struct mir_error err = MIR_ERROR_INIT;
+    auto_auth *auth = NULL;
+
+    (void)state;
+    mir_buf_init(&log, 10000);
+    assert_true(
+        reg_auth_load(&(struct reg_options){.creds = "me:hunter2", .sink = &sink}, &auth, &err));
+    for (int i = 0; i < 3; i++) {
+        auto_creds x = {0};
+        auto_creds y = {0};
+
+        assert_true(reg_auth_find(auth, "h.io", "x", &x, &err));
+        assert_true(reg_auth_find(auth, "h.io", "y", &y, &err));
+    }
+    assert_string_equal(log.ptr, "credentials for h.io/x: the command line\n"
+                                 "credentials for h.io/y: the command line\n");
+}
+
 /* ---- files --------------------------------------------------------------------------------- */
 
 static void look_minds_only_the_files_it_gets_to(void **state)
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test(look_tells_every_place_in_its_order),
         cmocka_unit_test(look_tells_of_the_command_line),
         cmocka_unit_test(look_tells_of_helpers_by_their_name),
+        cmocka_unit_test(look_is_logged_once_for_each_repository),
         cmocka_unit_test(look_minds_only_the_files_it_gets_to),
         cmocka_unit_test(look_needs_the_file_that_was_named),
         cmocka_unit_test(look_writes_where_podman_does),
