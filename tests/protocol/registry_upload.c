@@ -454,6 +454,40 @@ static void upload_that_leads_away_says_why_it_is_refused(void **state)
     }
 }
 
+/* The blobs may be in, and the manifest is refused. */
+static void manifest_that_is_refused_says_what_to_do(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+        enum mir_code code;
+        const char *hints;
+    } rows[] = {
+        {403, SAYS("DENIED", "quota exceeded"), MIR_E_AUTH, "a quota of"},
+        {403, SAYS("DENIED", "immutable"), MIR_E_AUTH, "may not push to"},
+        {405, SAYS("UNSUPPORTED", "no"), MIR_E_PROTOCOL, "it is read-only"},
+        {413, "", MIR_E_LIMIT, "a limit of the registry"},
+        {404, SAYS("NAME_UNKNOWN", "no"), MIR_E_NOT_FOUND, "create team/app"},
+        {404, SAYS("MANIFEST_BLOB_UNKNOWN", "gone"), MIR_E_NOT_FOUND, "run again"},
+        {400, SAYS("MANIFEST_BLOB_UNKNOWN", "gone"), MIR_E_PROTOCOL, "run again"},
+        {302, "", MIR_E_PROTOCOL, "a page to log in at"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct server_reply reply = {.status = rows[i].status, .body = rows[i].body};
+        auto_server *server = server_start(&reply, 1);
+        auto_reg_bench b;
+
+        reg_bench_start(&b, server, NULL);
+        if (reg_manifest_put(b.session, &b.repo, "v1", "application/json", mir_span_of("{}"),
+                             &b.err) ||
+            b.err.code != rows[i].code || !strstr(b.err.hint, rows[i].hints))
+            fail_msg("%d: %d %s (%s)", rows[i].status, (int)b.err.code, b.err.text, b.err.hint);
+        assert_int_equal(server_count(server, "PUT", NULL), 1);
+    }
+}
+
 static void mount_takes_any_refusal_for_a_no(void **state)
 {
     static const struct server_reply rows[] = {
@@ -488,6 +522,7 @@ int main(void)
         cmocka_unit_test(upload_says_what_to_do_where_nothing_is_taken),
         cmocka_unit_test(upload_that_always_breaks_hints_at_limits),
         cmocka_unit_test(upload_that_leads_away_says_why_it_is_refused),
+        cmocka_unit_test(manifest_that_is_refused_says_what_to_do),
         cmocka_unit_test(mount_takes_any_refusal_for_a_no),
     };
 
