@@ -386,18 +386,25 @@ static bool look_in_files(const struct look *look, struct mir_error *err)
     return true;
 }
 
+/* One of the helpers that registries.conf lists. */
+static bool look_in_place(const struct look *look, const char *name, struct mir_error *err)
+{
+    bool fresh = false;
+
+    if (strcmp(name, BUILT_IN) == 0)
+        return look_in_files(look, err);
+    return look_in_helper(look, name, name, &fresh, err) || mir_context(err, "credentials");
+}
+
 /* One that fails is passed over as long as another has something. */
 static bool look_in_order(const struct look *look, struct mir_error *err)
 {
     struct mir_error first = MIR_ERROR_INIT;
 
     for (size_t i = 0; i < look->auth->order_count && !look->out->found; i++) {
-        const char *name = look->auth->order[i];
         struct mir_error why = MIR_ERROR_INIT;
-        bool fresh = false;
 
-        if (strcmp(name, BUILT_IN) == 0 ? look_in_files(look, &why)
-                                        : look_in_helper(look, name, name, &fresh, &why))
+        if (look_in_place(look, look->auth->order[i], &why))
             continue;
         if (first.code == MIR_OK || why.code == MIR_E_CANCELLED)
             first = why;
