@@ -15,43 +15,10 @@ struct transit {
     struct mir_hash *hash;
     void (*moved)(void *ctx, int64_t bytes);
     void *ctx;
-    int64_t seen; /* in this try */
-    struct ends *ends;
+    int64_t seen;       /* in this try */
     int64_t renewed_at; /* seen, when the source was last logged in to again */
     unsigned renewals;  /* since it last went on well */
 };
-
-static void transit_seen(void *ctx, struct mir_span bytes)
-{
-    struct transit *transit = ctx;
-
-    mir_hash_update(transit->hash, bytes);
-    transit->seen += (int64_t)bytes.len;
-    if (transit->moved)
-        transit->moved(transit->ctx, (int64_t)bytes.len);
-}
-
-static bool transit_verified(void *ctx, struct mir_error *err)
-{
-    struct transit *transit = ctx;
-    struct img_digest got;
-
-    img_digest_from_hash(img_digest_algo(&transit->blob->digest), transit->hash, &got);
-    return img_digest_check(&transit->blob->digest, &got, err);
-}
-
-static void transit_restart(void *ctx)
-{
-    struct transit *transit = ctx;
-
-    mir_hash_reset(transit->hash);
-    if (transit->moved && transit->seen > 0)
-        transit->moved(transit->ctx, -transit->seen);
-    transit->seen = 0;
-    transit->renewed_at = 0;
-}
-
-/* ---- one try ------------------------------------------------------------------------------- */
 
 /* Both ends of a relay; the source's may move on to where a foreign layer is kept. */
 struct ends {
@@ -73,6 +40,45 @@ static void ends_release(struct ends *ends)
     free(ends->foreign);
 }
 #define auto_ends __attribute__((cleanup(ends_release))) struct ends
+
+static void ends_seen(void *ctx, struct mir_span bytes)
+{
+    const struct ends *ends = ctx;
+    struct transit *transit = ends->transit;
+
+    mir_hash_update(transit->hash, bytes);
+    transit->seen += (int64_t)bytes.len;
+    if (transit->moved)
+        transit->moved(transit->ctx, (int64_t)bytes.len);
+}
+
+static bool ends_verified(void *ctx, struct mir_error *err)
+{
+    const struct ends *ends = ctx;
+    struct transit *transit = ends->transit;
+    struct img_digest got;
+
+    img_digest_from_hash(img_digest_algo(&transit->blob->digest), transit->hash, &got);
+    return img_digest_check(&transit->blob->digest, &got, err);
+}
+
+static void transit_restart(struct transit *transit)
+{
+    mir_hash_reset(transit->hash);
+    if (transit->moved && transit->seen > 0)
+        transit->moved(transit->ctx, -transit->seen);
+    transit->seen = 0;
+    transit->renewed_at = 0;
+}
+
+static void ends_restart(void *ctx)
+{
+    const struct ends *ends = ctx;
+
+    transit_restart(ends->transit);
+}
+
+/* ---- one try ------------------------------------------------------------------------------- */
 
 enum turn {
     TURN_DONE,
@@ -139,11 +145,10 @@ static enum turn source_refused(struct ends *ends, const struct http_response *r
 }
 
 /* A token that was good for a part of the blob has run out: the upload goes on with the next. */
-static bool transit_renew(void *ctx, const struct http_response *refusal,
-                          struct http_request *again)
+static bool ends_renew(void *ctx, const struct http_response *refusal, struct http_request *again)
 {
-    struct transit *transit = ctx;
-    struct ends *ends = transit->ends;
+    struct ends *ends = ctx;
+    struct transit *transit = ends->transit;
     struct mir_error ignored = MIR_ERROR_INIT; /* whoever judges the refusal meets it again */
     bool renewed = false;
 
@@ -186,11 +191,11 @@ static enum turn relay_turn(struct ends *ends, struct http_response *put_respons
     struct http_relay relay = {.get = &ends->get.request,
                                .put = &ends->put.request,
                                .get_conn = ends->from->conn,
-                               .seen = transit_seen,
-                               .verified = transit_verified,
-                               .restart = transit_restart,
-                               .renew = transit_renew,
-                               .ctx = ends->transit};
+                               .seen = ends_seen,
+                               .verified = ends_verified,
+                               .restart = ends_restart,
+                               .renew = ends_renew,
+                               .ctx = ends};
 
     transit_restart(ends->transit);
     if (!http_relay_run(ends->to->conn, &relay, &get_response, put_response, err)) {
@@ -241,7 +246,6 @@ static enum turn relay_once(const struct route *route, struct transit *transit,
     auto_free char *path = mir_format("blobs/%s", blob->digest.text);
     auto_ends ends = {.from = route->from, .to = route->to, .transit = transit};
 
-    transit->ends = &ends;
     if (!reg_upload_start(route->to, route->destination, blob, &mount_from, &url, err))
         return TURN_FAIL;
     *outcome = url ? REG_PUT_UPLOADED : REG_PUT_MOUNTED;

@@ -334,7 +334,7 @@ static void lengths_that_are_lies_harm_nobody(void **state)
         OK_LINE "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n" BODY,
         OK_LINE "Transfer-Encoding: chunked\r\n\r\n-24\r\n" BODY,
         OK_LINE "Transfer-Encoding: gzip\r\n\r\n" BODY,
-        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-35/36\r\n\r\n" BODY,
+        ("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-35/36\r\n\r\n" BODY),
     };
     size_t taken = 0;
 

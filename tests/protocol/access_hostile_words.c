@@ -157,8 +157,8 @@ static void refusal_does_not_repeat_a_token(void **state)
 static void refusal_moves_no_terminal(void **state)
 {
     static const char *const rows[] = {"\x1b[2J\x1b]0;owned\x07 gone",
-                                       "{\"errors\":[{\"code\":\"\\u001b[31m\",\"message\":"
-                                       "\"\\u0000\\u202e\\u009b evil\\r\\n\"}]}",
+                                       ("{\"errors\":[{\"code\":\"\\u001b[31m\",\"message\":"
+                                        "\"\\u0000\\u202e\\u009b evil\\r\\n\"}]}"),
                                        "caf\xc3\xa9 \xff\xfe\x80\x9b"};
 
     (void)state;
