@@ -7,6 +7,7 @@
 #include "base/span.h"
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/sources.h"
 #include "image/ref.h"
 #include "registry/login.h"
 
@@ -19,6 +20,7 @@ static const struct cli_option options[] = {
     {"json", 0, NULL, "print JSON", OPT_JSON},
     {"pull-only", 0, NULL, "do not ask whether we may push", OPT_PULL_ONLY},
     CLI_READ_OPTIONS,
+    CLI_REGISTRIES_OPTIONS,
 };
 
 /* ---- text ---- */
@@ -141,6 +143,25 @@ static void print_verdict(const json_t *told, const char *what)
         (void)printf("%-*s%s\n", LABEL_WIDTH, "", text(verdict, "hint"));
 }
 
+static void print_places(const json_t *told)
+{
+    const json_t *conf = json_object_get(told, "registriesConf");
+    const json_t *place;
+    const char *label = "places";
+    size_t i;
+
+    json_array_foreach (json_object_get(conf, "places"), i, place) {
+        print_label(&label);
+        (void)printf("%s%s%s\n", text(place, "reference"),
+                     json_is_true(json_object_get(place, "insecure")) ? ", insecure" : "",
+                     json_is_true(json_object_get(place, "blocked")) ? ", blocked" : "");
+    }
+    if (conf)
+        (void)printf("%-*sin this order, as \"%s\" in %s:%d says; what follows is about %s alone\n",
+                     LABEL_WIDTH, label, text(conf, "prefix"), text(conf, "file"),
+                     (int)json_integer_value(json_object_get(conf, "line")), text(told, "host"));
+}
+
 static void print_text(const json_t *told)
 {
     const json_t *line;
@@ -148,6 +169,7 @@ static void print_text(const json_t *told)
     size_t i;
 
     print_image(told);
+    print_places(told);
     print_credentials(told);
     print_registry(told);
     print_nobody(told);
@@ -163,6 +185,7 @@ static void print_text(const json_t *told)
 
 struct arguments {
     struct cli_access access;
+    struct cli_sources machine;
     const char *verb, *image;
     bool json, pull_only;
 };
@@ -176,6 +199,8 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
         return cli_bool("json", value, &args->json, err);
     if (id == OPT_PULL_ONLY)
         return cli_bool("pull-only", value, &args->pull_only, err);
+    if (cli_sources_is_option(id))
+        return cli_sources_take(&args->machine, id, value, err);
     if (id != CLI_POSITIONAL)
         return cli_access_take(cli, &args->access, id, value, err);
     if (!args->verb)
@@ -204,20 +229,74 @@ static bool read_image(struct cli *cli, const struct arguments *args, struct img
     return false;
 }
 
-static bool explain(struct cli *cli, struct arguments *args, const struct img_ref *ref,
-                    struct mir_error *err)
-{
-    const struct reg_repo repo = {.host = ref->host, .name = ref->repo};
-    struct reg_options access;
-    struct mir_error refusal = MIR_ERROR_INIT;
-    auto_json *told = NULL;
+/* ---- what registries.conf says ---- */
 
-    if (!cli_access_sides(cli, &args->access, &access, NULL, err))
+static void add_place(json_t *places, const struct icsp_lookup_place *place)
+{
+    json_t *entry = json_object();
+
+    (void)json_object_set_new(entry, "reference", json_string(place->reference));
+    (void)json_object_set_new(entry, "insecure", json_boolean(place->insecure));
+    (void)json_object_set_new(entry, "blocked", json_boolean(place->blocked));
+    (void)json_array_append_new(places, entry);
+}
+
+/* Where a copy would look for the image; an empty object where nothing is said of it. */
+static bool read_places(const struct icsp_lookup *lookup, const struct img_ref *ref, json_t *out,
+                        bool *insecure, struct mir_error *err)
+{
+    auto_free char *name = img_ref_format(ref);
+    auto_route route = {0};
+    json_t *places;
+
+    if (!lookup)
+        return true;
+    if (!icsp_lookup_find(lookup, mir_span_of(name), &route, err))
+        return false;
+    if (!route.has_entry)
+        return true;
+    *insecure = route.entry.insecure;
+    places = json_array();
+    (void)json_object_set_new(out, "file", json_string(route.entry.file));
+    (void)json_object_set_new(out, "line", json_integer(route.entry.line));
+    (void)json_object_set_new(out, "prefix", json_string(route.entry.prefix));
+    (void)json_object_set_new(out, "places", places);
+    for (size_t i = 0; i < route.place_count; i++)
+        add_place(places, &route.places[i]);
+    return true;
+}
+
+/* ---- going in ---- */
+
+static bool go_in(struct cli *cli, struct arguments *args, const struct img_ref *ref, json_t **told,
+                  struct mir_error *refusal, struct mir_error *err)
+{
+    auto_json *conf = json_object();
+    struct reg_repo repo = {.host = ref->host, .name = ref->repo};
+    struct reg_options access;
+
+    if (!cli_access_sides(cli, &args->access, &access, NULL, err) ||
+        !cli_sources_read_registries(&args->machine, err) ||
+        !read_places(args->machine.lookup, ref, conf, &repo.insecure, err))
         return false;
     access.cancel = cli->cancel;
     access.sink = &cli->sink;
+    cli_sources_set_helpers(&args->machine, &access);
     if (!reg_explain(&access, &repo, ref->has_digest ? ref->digest.text : ref->tag,
-                     args->pull_only ? REG_EXPLAIN_PULL : REG_EXPLAIN_PUSH, &told, &refusal, err))
+                     args->pull_only ? REG_EXPLAIN_PULL : REG_EXPLAIN_PUSH, told, refusal, err))
+        return false;
+    if (json_object_size(conf) > 0)
+        (void)json_object_set(*told, "registriesConf", conf);
+    return true;
+}
+
+static bool explain(struct cli *cli, struct arguments *args, const struct img_ref *ref,
+                    struct mir_error *err)
+{
+    struct mir_error refusal = MIR_ERROR_INIT;
+    auto_json *told = NULL;
+
+    if (!go_in(cli, args, ref, &told, &refusal, err))
         return false;
     if (!args->json)
         print_text(told);
@@ -238,6 +317,7 @@ static bool run(struct cli *cli, struct mir_error *err)
     if (ok && go)
         ok = read_image(cli, &args, &ref, err) && explain(cli, &args, &ref, err);
     cli_access_release(&args.access);
+    cli_sources_release(&args.machine);
     return ok;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/secret.h"
+#include "cli/sources.h"
 #include "registry/login.h"
 
 enum {
@@ -40,19 +41,26 @@ static const struct cli_option login_options[] = {
     {"get-login", 0, NULL, "print who is logged in, and change nothing", OPT_GET_LOGIN},
     WHERE_OPTION,
     TLS_OPTIONS,
+    CLI_REGISTRIES_OPTIONS,
 };
 
 static const struct cli_option logout_options[] = {
     {"all", 'a', NULL, "log out of all registries", OPT_ALL},
     WHERE_OPTION,
     TLS_OPTIONS,
+    CLI_REGISTRIES_OPTIONS,
 };
+
+#define auto_found __attribute__((cleanup(reg_login_found_release))) struct reg_login_found
 
 /* ---- arguments ---- */
 
 struct arguments {
     struct cli_access access;
+    struct cli_sources machine;
     char *account;
+    char *host;
+    bool insecure; /* as registries.conf says */
     char *user;
     char *password; /* secret */
     bool password_stdin, get_login, all;
@@ -61,7 +69,9 @@ struct arguments {
 static void arguments_release(struct arguments *args)
 {
     cli_access_release(&args->access);
+    cli_sources_release(&args->machine);
     free(args->account);
+    free(args->host);
     free(args->user);
     mir_free_secret(args->password);
 }
@@ -82,6 +92,7 @@ static bool take_account(struct cli *cli, struct arguments *args, const char *va
     if (text.len > 0 && text.ptr[text.len - 1] == '/')
         text.len--;
     args->account = mir_strndup(text.ptr, text.len);
+    args->host = mir_strndup(args->account, strcspn(args->account, "/"));
     return reg_account_check(args->account, err);
 }
 
@@ -109,6 +120,8 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
     case OPT_ALL:
         return cli_bool("all", value, &args->all, err);
     default:
+        if (cli_sources_is_option(id))
+            return cli_sources_take(&args->machine, id, value, err);
         return cli_access_take(cli, &args->access, id, value, err);
     }
 }
@@ -125,14 +138,30 @@ static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, st
     return true;
 }
 
+/* What flags and registries.conf say of the registry. */
 static bool registry_options(struct cli *cli, struct arguments *args, struct reg_options *out,
                              struct mir_error *err)
 {
-    if (!cli_access_sides(cli, &args->access, out, NULL, err))
+    struct icsp_conf_entry entry;
+
+    if (!cli_access_sides(cli, &args->access, out, NULL, err) ||
+        !cli_sources_read_registries(&args->machine, err))
         return false;
     out->cancel = cli->cancel;
     out->sink = &cli->sink;
+    cli_sources_set_helpers(&args->machine, out);
+    if (args->machine.lookup && args->account &&
+        icsp_lookup_find_entry(args->machine.lookup, mir_span_of(args->account), &entry))
+        args->insecure = entry.insecure;
     return true;
+}
+
+static bool check(const struct arguments *args, const struct reg_options *options, bool *open,
+                  struct mir_error *err)
+{
+    const struct reg_repo at = {.host = args->host, .insecure = args->insecure};
+
+    return reg_login_check(options, &at, open, err);
 }
 
 /* ---- login ---- */
@@ -180,10 +209,10 @@ static bool try_known(const struct arguments *args, const struct reg_options *op
     bool open = false;
 
     *done = false;
-    if (!known->creds || args->user || args->password)
+    if (!known->creds)
         return true;
     as_known.creds = known->creds;
-    *done = reg_login_check(&as_known, args->account, &open, &refused);
+    *done = check(args, &as_known, &open, &refused);
     if (!*done && refused.code != MIR_E_AUTH) {
         *err = refused;
         return false;
@@ -197,6 +226,26 @@ static bool try_known(const struct arguments *args, const struct reg_options *op
     return true;
 }
 
+/* A look-up that fails (a helper that is not there) is no reason not to log in anew. */
+static bool look_and_try(const struct arguments *args, const struct reg_options *options,
+                         bool *done, struct mir_error *err)
+{
+    auto_found known = {0};
+    struct mir_error trouble = MIR_ERROR_INIT;
+
+    *done = false;
+    if (args->user || args->password)
+        return true;
+    if (reg_login_find(options, args->account, &known, &trouble))
+        return try_known(args, options, &known, done, err);
+    if (trouble.code == MIR_E_CANCELLED) {
+        *err = trouble;
+        return false;
+    }
+    mir_log(options->sink, MIR_LEVEL_WARN, "%s", trouble.text);
+    return true;
+}
+
 static bool check_and_store(const struct arguments *args, struct reg_options *options,
                             const char *creds, struct mir_error *err)
 {
@@ -204,7 +253,7 @@ static bool check_and_store(const struct arguments *args, struct reg_options *op
     bool open = false;
 
     options->creds = creds;
-    if (!reg_login_check(options, args->account, &open, err))
+    if (!check(args, options, &open, err))
         return mir_context(err, "log in to %s", args->account);
     if (!reg_login_store(options, args->account, &where, err))
         return mir_context(err, "keep the login to %s", args->account);
@@ -216,29 +265,30 @@ static bool check_and_store(const struct arguments *args, struct reg_options *op
     return true;
 }
 
-static bool get_login(const struct arguments *args, const struct reg_login_found *known,
+static bool get_login(const struct arguments *args, const struct reg_options *options,
                       struct mir_error *err)
 {
-    if (!known->origin) {
+    auto_found known = {0};
+
+    if (!reg_login_find(options, args->account, &known, err))
+        return false;
+    if (!known.origin) {
         (void)mir_fail(err, MIR_E_NOT_FOUND, "not logged in to %s", args->account);
         return mir_hint(err, "mirror login %s", args->account);
     }
-    (void)printf("%s\n", known->user ? known->user : "<token>");
+    (void)printf("%s\n", known.user ? known.user : "<token>");
     return true;
 }
 
 static bool log_in(struct cli *cli, struct arguments *args, struct reg_options *options,
                    struct mir_error *err)
 {
-    __attribute__((cleanup(reg_login_found_release))) struct reg_login_found known = {0};
     auto_free_secret char *creds = NULL;
     bool done;
 
-    if (!reg_login_find(options, args->account, &known, err))
-        return false;
     if (args->get_login)
-        return get_login(args, &known, err);
-    if (!try_known(args, options, &known, &done, err) || done)
+        return get_login(args, options, err);
+    if (!look_and_try(args, options, &done, err) || done)
         return done;
     return complete(cli, args, &creds, err) && check_and_store(args, options, creds, err);
 }
@@ -262,7 +312,7 @@ static bool run_login(struct cli *cli, struct mir_error *err)
 static bool not_logged_in(const struct arguments *args, const struct reg_options *options,
                           const char *where, struct mir_error *err)
 {
-    __attribute__((cleanup(reg_login_found_release))) struct reg_login_found known = {0};
+    auto_found known = {0};
     struct reg_options as_known = *options;
     struct mir_error refused = MIR_ERROR_INIT;
     bool open = false;
@@ -272,7 +322,7 @@ static bool not_logged_in(const struct arguments *args, const struct reg_options
     if (!known.origin)
         return mir_fail(err, MIR_E_NOT_FOUND, "not logged in to %s (%s)", args->account, where);
     as_known.creds = known.creds;
-    if (known.creds && reg_login_check(&as_known, args->account, &open, &refused)) {
+    if (known.creds && check(args, &as_known, &open, &refused)) {
         (void)printf("Not logged in to %s by %s; still let in as %s by %s\n", args->account, where,
                      known.user, known.origin);
         return true;

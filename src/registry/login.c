@@ -14,7 +14,8 @@
 #include "image/ref.h"
 #include "registry/login_priv.h"
 
-#define BUILT_IN "containers-auth.json" /* the auth files, among registries.conf's helpers */
+#define BUILT_IN   "containers-auth.json" /* the auth files, among registries.conf's helpers */
+#define EMPTY_FILE "/dev/null"
 
 /* ---- accounts ------------------------------------------------------------------------------ */
 
@@ -151,7 +152,7 @@ static bool judge(const struct reg_host *host, const struct reg_creds *creds,
                     creds->user, message[0] ? ": " : "", message);
 }
 
-static bool check_at(struct reg_session *session, const char *name, bool *open,
+static bool check_at(struct reg_session *session, const struct reg_repo *at, bool *open,
                      struct mir_error *err)
 {
     struct reg_host *host = NULL;
@@ -160,8 +161,8 @@ static bool check_at(struct reg_session *session, const char *name, bool *open,
     auto_response second = HTTP_RESPONSE_INIT;
     auto_free_secret char *authorization = NULL;
 
-    if (!reg_auth_find(session->client->auth, name, "", &creds, err) ||
-        !reg_host_get(session->client, name, false, &host, err) ||
+    if (!reg_auth_find(session->client->auth, at->host, "", &creds, err) ||
+        !reg_host_get(session->client, at->host, at->insecure, &host, err) ||
         !reg_knock(session, host, HTTP_GET, "", NULL, &first, err))
         return false;
     *open = first.status == 200;
@@ -172,18 +173,17 @@ static bool check_at(struct reg_session *session, const char *name, bool *open,
            judge(host, &creds, &second, err);
 }
 
-bool reg_login_check(const struct reg_options *options, const char *text, bool *open,
+bool reg_login_check(const struct reg_options *options, const struct reg_repo *at, bool *open,
                      struct mir_error *err)
 {
-    auto_account account = reg_account_of(text);
     struct reg_client *client = NULL;
     struct reg_session *session;
     bool ok;
 
-    if (!reg_account_check(text, err) || !reg_client_new(options, &client, err))
+    if (!reg_account_check(at->host, err) || !reg_client_new(options, &client, err))
         return false;
     session = reg_session_new(client);
-    ok = check_at(session, account.host, open, err);
+    ok = check_at(session, at, open, err);
     reg_session_free(session);
     reg_client_free(client);
     return ok;
@@ -218,15 +218,14 @@ bool reg_login_find(const struct reg_options *options, const char *text,
 {
     auto_account account = reg_account_of(text);
     auto_creds creds = {0};
+    struct reg_options there = *options;
     struct reg_auth *auth = NULL;
     bool ok;
 
     *out = (struct reg_login_found){0};
-    if (!reg_account_check(text, err))
-        return false;
     if (is_missing(options))
-        return true;
-    if (!reg_auth_load(options, &auth, err))
+        there.authfile = EMPTY_FILE;
+    if (!reg_account_check(text, err) || !reg_auth_load(&there, &auth, err))
         return false;
     ok = reg_auth_find(auth, account.host, account.path, &creds, err);
     reg_auth_free(auth);

@@ -21,10 +21,11 @@ MIR_MUST_CHECK bool reg_account_check(const char *account, struct mir_error *err
  * Does the registry let in who options->creds (USER:PASS) names? Asks for /v2/ as nobody, and then
  * as it wants to be asked; no repository is named, so what the user may do there is not known.
  *
+ * at    host and insecure count.
  * open  set when it lets everybody in, and nobody looked at user and password.
  * err   MIR_E_AUTH: it does not; else what came in between.
  */
-MIR_MUST_CHECK bool reg_login_check(const struct reg_options *options, const char *account,
+MIR_MUST_CHECK bool reg_login_check(const struct reg_options *options, const struct reg_repo *at,
                                     bool *open, struct mir_error *err);
 
 /* Who is logged in, as far as files and helpers know. */

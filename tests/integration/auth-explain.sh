@@ -167,6 +167,27 @@ grep -qi certificate "$out" || fail 'the text does not speak of the certificate'
 explain 1 localhost:1/a:1
 told '.registry | has("error")' true
 
+# ---- where a copy would look, if registries.conf has something to say
+cat >"$T/r.conf" <<END
+[[registry]]
+location = "$A/team"
+insecure = true
+[[registry.mirror]]
+location = "$OPEN/team"
+END
+own=(--registries-conf "$T/r.conf" --registries-conf-dir '')
+explain 1 "${own[@]}" "$A/team/app:1"
+told '[.registriesConf.places[].reference] | join(" ")' "$OPEN/team/app:1 $A/team/app:1"
+told .registriesConf.places[1].insecure true
+told .registriesConf.line 1
+expect_line "$out" "places +$OPEN/team/app:1"
+expect_contains "$out" "as \"$A/team\" in $T/r.conf:1 says"
+explain 0 "${own[@]}" "$OPEN/team/app:1"
+told 'has("registriesConf")' false
+expect_status 2 mirror auth explain --registries-conf "$T/none.conf" "$A/team/app:1"
+expect_contains "$err" none.conf
+explain 1 "${own[@]}" --no-creds "$A/team/app@$app"
+
 # ---- command lines
 wrong() {
     local text=$1

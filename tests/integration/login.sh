@@ -132,7 +132,7 @@ ln -s later/auth.json "$T/links/dangling.json"
 pass --authfile "$T/links/dangling.json" "$A"
 expect_equal "$code" "$(key_of "$T/links/later/auth.json" "$A")"
 ln -s loop.json "$T/links/loop.json"
-printf secret | login 2 -u pilot --password-stdin --authfile "$T/links/loop.json" "$A"
+printf secret | login 1 -u pilot --password-stdin --authfile "$T/links/loop.json" "$A"
 
 # ---- files that are none
 for text in 'not json' '[]' '{"auths":[]}' '{"auths":{"a":1}}' '{"credHelpers":1}' '{"a":1,"a":2}'; do
@@ -227,6 +227,32 @@ keep "$T/missing.json" "{\"credHelpers\":{\"$A\":\"not-there\"}}"
 run mirror login --authfile "$T/missing.json" -u pilot -p secret "$A"
 [ "$status" -ne 0 ] || fail 'a helper that is not there took a login'
 expect_contains "$err" 'docker-credential-not-there'
+
+# ---- registries.conf: its helpers are asked in order, and what it says of the registry counts
+helpers() {
+    printf 'unqualified-search-registries = []\ncredential-helpers = [%s]\n' "$1" >"$T/r.conf"
+}
+own=(--registries-conf "$T/r.conf" --registries-conf-dir '')
+helpers '"not-there", "box", "containers-auth.json"'
+pass "${own[@]}" --authfile "$T/order.json" "$A"
+expect_contains "$err" 'kept in docker-credential-box'
+expect_missing "$T/order.json"
+expect_status 0 mirror login "${own[@]}" --authfile "$T/order.json" --get-login "$A"
+expect_status 0 skopeo --registries-conf "$T/r.conf" login --authfile "$T/order.json" \
+    --get-login "$A"
+expect_equal pilot "$(cat "$out")"
+# A part of a host is for the file.
+pass "${own[@]}" --authfile "$T/order.json" "$A/team"
+expect_equal "$code" "$(key_of "$T/order.json" "$A/team")"
+expect_status 0 mirror logout "${own[@]}" --authfile "$T/order.json" "$A"
+expect_equal '' "$(ls "$T/store")" 'what the helper keeps'
+expect_status 0 mirror logout "${own[@]}" --authfile "$T/order.json" "$A/team"
+helpers '"not-there"'
+run mirror login "${own[@]}" -u pilot -p secret "$A"
+[ "$status" -ne 0 ] || fail 'no helper took the login, and it went in'
+echo 'no toml' >"$T/r.conf"
+wrong 'registries.conf' login "${own[@]}" -u pilot -p secret "$A"
+expect_status 0 mirror login --no-registries-conf --authfile "$T/order.json" -u pilot -p secret "$A"
 
 # ---- skopeo and podman: they use what we wrote, and we what they wrote
 images "$T/plain" plain >/dev/null

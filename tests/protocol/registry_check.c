@@ -41,7 +41,7 @@ static bool check(struct reg_bench *b, struct server *server, bool *open)
     secrets_add(&secrets, TOKEN);
     mir_error_clear(&b->err);
     *open = false;
-    ok = reg_login_check(&options, server_host(server), open, &b->err);
+    ok = reg_login_check(&options, &(struct reg_repo){.host = server_host(server)}, open, &b->err);
     must_keep_secrets(&secrets, b);
     return ok;
 }
