@@ -60,7 +60,7 @@ enum cli_access_option {
          CLI_OPT_LIMIT_RATE},                                                                      \
     {                                                                                              \
         "stall-timeout", 0, "SECONDS",                                                             \
-            "cut a transfer that no byte of moves for so long, and go on with "                    \
+            "cut a transfer that all but stands still for so long, and go on with "                \
             "it (default 60)",                                                                     \
             CLI_OPT_STALL_TIMEOUT                                                                  \
     }
@@ -83,7 +83,7 @@ enum cli_access_option {
          CLI_OPT_RETRY_TIMES},                                                                     \
     {                                                                                              \
         "stall-timeout", 0, "SECONDS",                                                             \
-            "cut a transfer that no byte of moves for so long, and go on with "                    \
+            "cut a transfer that all but stands still for so long, and go on with "                \
             "it (default 60)",                                                                     \
             CLI_OPT_STALL_TIMEOUT                                                                  \
     }
