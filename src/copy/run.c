@@ -135,7 +135,8 @@ static void enqueue_from_both_ends(struct copy *copy)
 /* Queue what waits for nothing, then let the workers run it, and what it releases, dry. */
 static void run_tasks(struct copy *copy)
 {
-    qsort(copy->tasks, copy->task_count, sizeof(struct copy_task *), by_size_down);
+    if (copy->task_count > 0)
+        qsort(copy->tasks, copy->task_count, sizeof(struct copy_task *), by_size_down);
     copy_count_work(copy);
     if (copy_stream_source(copy)) {
         copy_stream_in(copy);
