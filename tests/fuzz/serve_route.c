@@ -20,6 +20,7 @@ static void check_route(const struct serve_route *route)
     switch (route->kind) {
     case SERVE_ROUTE_BASE:
     case SERVE_ROUTE_CATALOG:
+    case SERVE_ROUTE_HEALTH:
         assert(route->name[0] == '\0');
         break;
     case SERVE_ROUTE_BLOB:

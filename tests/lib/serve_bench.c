@@ -4,6 +4,7 @@
 #include "lib/serve_bench.h"
 
 #include <arpa/inet.h>
+#include <crypt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -227,6 +228,16 @@ bool serve_bench_said(struct serve_bench *bench, const char *text)
     said = strstr(bench->log.ptr, text) != NULL;
     (void)pthread_mutex_unlock(&bench->log_lock);
     return said;
+}
+
+char *serve_bench_user(const char *user, const char *password, unsigned long cost)
+{
+    char salt[CRYPT_GENSALT_OUTPUT_SIZE];
+    auto_free struct crypt_data *data = mir_alloc(sizeof(*data));
+
+    if (!crypt_gensalt_rn("$2y$", cost, NULL, 0, salt, sizeof(salt)))
+        scratch_die("no salt");
+    return mir_format("%s:%s\n", user, crypt_r(password, salt, data));
 }
 
 void serve_bench_init(struct serve_bench *bench)

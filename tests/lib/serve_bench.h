@@ -83,6 +83,8 @@ void serve_bench_release(struct serve_bench *bench);
 int serve_bench_set_up(void **state);
 int serve_bench_tear_down(void **state);
 
+/** A line of a file of users, as "htpasswd -B" writes it; the caller frees. */
+char *serve_bench_user(const char *user, const char *password, unsigned long cost);
 /** Does the log hold this text? */
 bool serve_bench_said(struct serve_bench *bench, const char *text);
 /** The bytes of a blob of the layout; the caller frees. */

@@ -1,7 +1,6 @@
 /*
  * serve: users and passwords. Who may come in, who not, and who has to wait for whom.
  */
-#include <crypt.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -21,20 +20,10 @@
 #define PASSWORD  "correct horse"
 #define GUESSES   6
 
-/* What "htpasswd -B" writes. The caller frees. */
-static char *user_line(const char *user, const char *password, unsigned long cost)
-{
-    char salt[CRYPT_GENSALT_OUTPUT_SIZE];
-    auto_free struct crypt_data *data = mir_alloc(sizeof(*data));
-
-    assert_non_null(crypt_gensalt_rn("$2y$", cost, NULL, 0, salt, sizeof(salt)));
-    return mir_format("%s:%s\n", user, crypt_r(password, salt, data));
-}
-
 static void write_users(const struct serve_bench *b, const char *user, const char *password,
                         unsigned long cost)
 {
-    auto_free char *line = user_line(user, password, cost);
+    auto_free char *line = serve_bench_user(user, password, cost);
 
     scratch_write(b->options.htpasswd, mir_span_of(line));
 }

@@ -44,6 +44,9 @@ static const struct good_row good_rows[] = {
     {"/v2/a/b/referrers/" D256 "?artifactType=a%2Fb", SERVE_ROUTE_REFERRERS, "a/b", "", D256},
     {"/v2/a/referrers/referrers/" D256, SERVE_ROUTE_REFERRERS, "a/referrers", "", D256},
     {"http://127.0.0.1:5000/v2/a/tags/list", SERVE_ROUTE_TAGS, "a", "", ""},
+    {"https://127.0.0.1:5000/v2/a/tags/list", SERVE_ROUTE_TAGS, "a", "", ""},
+    {"/healthz", SERVE_ROUTE_HEALTH, "", "", ""},
+    {"/healthz?x=y", SERVE_ROUTE_HEALTH, "", "", ""},
 };
 
 static void route_parse_reads_every_endpoint(void **state)
@@ -77,6 +80,7 @@ static const struct bad_row bad_rows[] = {
     {"no slash in front", "v2/", SERVE_PROBLEM_ENDPOINT},
     {"version 20", "/v20/", SERVE_PROBLEM_ENDPOINT},
     {"upper-case version", "/V2/", SERVE_PROBLEM_ENDPOINT},
+    {"below health", "/healthz/", SERVE_PROBLEM_ENDPOINT},
     {"two slashes in front", "//v2/", SERVE_PROBLEM_ENDPOINT},
     {"only a name", "/v2/a", SERVE_PROBLEM_ENDPOINT},
     {"no name for tags", "/v2/tags/list", SERVE_PROBLEM_ENDPOINT},
@@ -123,7 +127,6 @@ static const struct bad_row bad_rows[] = {
     {"n in a tag list", "/v2/a/tags/list?last=x&n=1e3", SERVE_PROBLEM_COUNT},
     {"last with a NUL", "/v2/_catalog?last=a%00", SERVE_PROBLEM_TARGET},
     {"last cut", "/v2/_catalog?last=a%", SERVE_PROBLEM_TARGET},
-    {"https proxy form", "https://h/v2/", SERVE_PROBLEM_ENDPOINT},
     {"proxy form without a path", "http://h", SERVE_PROBLEM_ENDPOINT},
 };
 
