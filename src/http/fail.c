@@ -8,6 +8,8 @@
 
 #include "http/http_priv.h"
 
+#define ALERTS_SOUGHT_MAX 3 /* of one connection object */
+
 /* Replace what stands between "//" and "@" in a word. Returns text. */
 static char *hide_user_info(char *text)
 {
@@ -152,10 +154,26 @@ static bool fail_plainly(const struct http_try *t, CURLcode code, const char *te
     return false;
 }
 
+/* Has a server of TLS 1.3 closed a new connection on our request before it answered? That is what
+ * it does where it does not like the client's certificate, and its alert may have been lost. */
+static bool seek_alert(const struct http_try *t, CURLcode code, char text[CURL_ERROR_SIZE])
+{
+    bool broke = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
+    long fresh = 0;
+
+    (void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &fresh);
+    if (!broke || fresh == 0 || t->header_bytes > 0 || http_is_client_alert(t->curl_text) ||
+        !http_url_is_https(t->response->url) || t->conn->alerts_sought >= ALERTS_SOUGHT_MAX)
+        return false;
+    t->conn->alerts_sought++;
+    return http_peer_alert(t, text);
+}
+
 bool http_fail_try(const struct http_try *t, CURLcode code, struct mir_error *err)
 {
-    auto_free char *text = hide_user_info(
-        mir_strdup(t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(code)));
+    char alert[CURL_ERROR_SIZE];
+    const char *words = t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(code);
+    auto_free char *text = hide_user_info(mir_strdup(seek_alert(t, code, alert) ? alert : words));
     long tunnel = 0;
 
     (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);

@@ -40,6 +40,7 @@ struct http_conn {
     CURL *easy;
     CURL *second; /* the relay's GET; NULL until there is one */
     struct mir_watch watch;
+    unsigned alerts_sought; /* http_peer_alert() costs time */
 };
 
 struct http_tls {
@@ -111,6 +112,10 @@ struct http_peer {
 bool http_peer_look(struct http_client *client, const char *url, const struct http_proxy *proxy,
                     struct http_peer *out);
 void http_peer_release(struct http_peer *peer);
+struct http_try;
+/** The same with our certificate, if we have one: does the server then say what is wrong with it?
+ * In libcurl's words. */
+bool http_peer_alert(const struct http_try *t, char text[CURL_ERROR_SIZE]);
 
 /* Where a request has got to through redirects. */
 struct http_trail {

@@ -1,17 +1,21 @@
 /*
- * Who is at the other end: the certificates a server shows, for the words of an error. Asked only
- * after its certificate was refused, because libcurl keeps nothing of a chain that it refused.
+ * Who is at the other end, for the words of an error: the certificates a server shows, and why it
+ * does not like ours. Asked only after something has failed, because libcurl keeps nothing of a
+ * chain that it refused, and because TLS 1.3 tells a client after the handshake what is wrong with
+ * its certificate: by then our request may have met a closed connection, and nobody read the alert.
  *
- * Invariant: one handshake, unverified, without a client certificate; no request is sent, so there
- * is nothing on this connection that anybody could want to read.
+ * Invariant: one more handshake; no request is sent, so there is nothing on this connection that
+ * anybody could want to read. Strangers are not shown our certificate.
  */
 #include "http/http.h"
 
 #include "http/http_priv.h"
 
-#include <strings.h>
+#include <poll.h>
+#include <stdio.h>
 #include <time.h>
 
+#define ALERT_MS    500 /* an alert that is to come follows the handshake at once */
 #define LOOK_MS     (10 * 1000)
 #define SUBJECT_MAX 120 /* bytes of a subject in an error */
 #define HOSTS_MAX   160 /* of the hosts a certificate is for */
@@ -130,6 +134,18 @@ static int on_progress(void *ctx, curl_off_t dl_total, curl_off_t dl, curl_off_t
     return mir_is_cancelled(client->cancel);
 }
 
+/* The settings of both: a handshake and no more, bounded, ended by the user. */
+static unsigned set_look(CURL *easy, struct http_client *client)
+{
+    unsigned bad = 0;
+
+    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)LOOK_MS);
+    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    return bad | (unsigned)curl_easy_setopt(easy, CURLOPT_XFERINFODATA, client);
+}
+
 bool http_peer_look(struct http_client *client, const char *url, const struct http_proxy *proxy,
                     struct http_peer *out)
 {
@@ -141,14 +157,66 @@ bool http_peer_look(struct http_client *client, const char *url, const struct ht
     if (!easy)
         abort();
     bad = http_handle_set(easy, client, url, &careless, false, proxy);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)LOOK_MS);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_XFERINFODATA, client);
+    bad |= set_look(easy, client);
     if (!bad && curl_easy_perform(easy) == CURLE_OK)
         read_chain(easy, out);
     curl_easy_cleanup(easy);
     return out->count > 0;
+}
+
+/* Wait for what the server says unasked. An error is an alert, or the end of the connection. */
+static void await_alert(CURL *easy)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    CURLcode code = CURLE_AGAIN;
+
+    if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
+        return;
+    /* Tickets for later sessions may come first; they are nothing to read. */
+    for (int i = 0; i < 4 && code == CURLE_AGAIN; i++) {
+        struct pollfd one = {.fd = fd, .events = POLLIN};
+        char byte;
+        size_t got;
+
+        if (poll(&one, 1, ALERT_MS) <= 0)
+            return;
+        code = curl_easy_recv(easy, &byte, 1, &got);
+    }
+}
+
+/* libcurl keeps the first words of a failure, and they can be about the connection that is gone;
+ * here are all of them. */
+static int on_words(CURL *easy, curl_infotype kind, char *data, size_t len, void *ctx)
+{
+    auto_free char *line = NULL;
+    char *text = ctx;
+
+    (void)easy;
+    if (kind != CURLINFO_TEXT || text[0] != '\0')
+        return 0;
+    line = mir_strndup(data, len);
+    line[strcspn(line, "\n")] = '\0';
+    if (http_is_client_alert(line))
+        (void)snprintf(text, CURL_ERROR_SIZE, "%s", line);
+    return 0;
+}
+
+bool http_peer_alert(const struct http_try *t, char text[CURL_ERROR_SIZE])
+{
+    CURL *easy = curl_easy_init();
+    unsigned bad;
+
+    text[0] = '\0';
+    if (!easy)
+        abort();
+    bad = http_handle_set(easy, t->client, t->response->url, t->tls, t->shows_client, t->proxy);
+    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_words);
+    bad |= (unsigned)curl_easy_setopt(easy, CURLOPT_DEBUGDATA, text);
+    bad |= set_look(easy, t->client);
+    if (!bad && curl_easy_perform(easy) == CURLE_OK)
+        await_alert(easy);
+    curl_easy_cleanup(easy);
+    return text[0] != '\0';
 }

@@ -182,7 +182,7 @@ static const struct http_certificate *out_of_time(const struct scene *scene)
     for (size_t i = 0; i < scene->peer.count; i++) {
         const struct http_certificate *cert = &scene->peer.certs[i];
 
-        if (scene->trouble == TROUBLE_EXPIRED ? cert->until < now : cert->from > now)
+        if (scene->trouble == TROUBLE_EXPIRED ? cert->until <= now : cert->from > now)
             return cert;
     }
     return NULL;

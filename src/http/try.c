@@ -178,16 +178,18 @@ static long buffer_for(uint64_t body_bytes, size_t max)
     return body_bytes > HTTP_SMALL_BYTES ? (long)body_bytes : HTTP_SMALL_BYTES;
 }
 
-/* Memory is for bodies; everything else fits into little. */
-static unsigned set_buffers(const struct http_try *t)
+/* Memory is for bodies; everything else fits into little. A handle whose last name could not be
+ * resolved still holds the buffer of that time, and libcurl changes nothing about it then: this try
+ * goes with what there is. */
+static void set_buffers(const struct http_try *t)
 {
     const struct http_request *request = t->request;
     uint64_t expected = request->has_size ? request->size : UINT64_MAX;
     long in = request->sink ? buffer_for(expected, HTTP_INTAKE_BYTES) : HTTP_SMALL_BYTES;
     long out = buffer_for(request->source_len, HTTP_BUFFER_BYTES);
 
-    return (unsigned)curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, in) |
-           (unsigned)curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, out);
+    (void)curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, in);
+    (void)curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, out);
 }
 
 static bool is_header_value(const char *text)
@@ -328,7 +330,8 @@ bool http_try_begin(struct http_try *t, struct http_conn *conn, CURL *easy,
         return false;
     }
     bad = http_handle_set(easy, conn->client, trail->url, tls, t->shows_client, t->proxy);
-    bad |= set_buffers(t) | set_method(t) | set_range(t) | set_callbacks(t);
+    bad |= set_method(t) | set_range(t) | set_callbacks(t);
+    set_buffers(t);
     if (bad) {
         http_try_drop(t);
         return mir_fail(err, MIR_E_UNSUPPORTED, "libcurl refuses a setting (code %u)", bad);

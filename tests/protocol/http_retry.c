@@ -17,6 +17,27 @@
 
 /* ---- retries ------------------------------------------------------------------------------- */
 
+/* Too long for a name, so no resolver of the machine is troubled with it. */
+#define NOBODY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.invalid"
+
+static void send_tries_again_where_a_name_is_not_found(void **state)
+{
+    const struct server_reply replies[] = {{.status = 200, .body = HTTP_BENCH_BODY}};
+    auto_server *server = server_start(replies, COUNT(replies));
+    auto_http_bench b;
+    const struct http_request request = {.method = HTTP_GET, .url = "http://" NOBODY "/"};
+
+    (void)state;
+    http_bench_start(&b, 2);
+    assert_false(http_send(b.conn, &request, &b.response, &b.err));
+    assert_int_equal(b.err.code, MIR_E_NETWORK);
+    must_have(b.err.text, "resolve");
+    assert_int_equal(b.clock.wait_count, 2);
+    /* And the connection serves as before. */
+    must(http_bench_get(&b, server, "/x", HTTP_BENCH_BODY_LEN), &b.err);
+    http_bench_must_have_body(&b);
+}
+
 static void send_tries_again_what_may_pass(void **state)
 {
     const struct {
@@ -358,6 +379,7 @@ static void send_refuses_a_part_that_was_not_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(send_tries_again_where_a_name_is_not_found),
         cmocka_unit_test(send_tries_again_what_may_pass),
         cmocka_unit_test(send_gives_up_after_retry_times),
         cmocka_unit_test(send_waits_longer_each_time_and_never_the_same),
