@@ -67,13 +67,19 @@ static void print_credentials(const json_t *told)
     label = "credentials";
     print_label(&label);
     if (text(credentials, "error")[0] != '\0')
-        (void)printf("%s\n", text(credentials, "error"));
+        (void)printf("none, and no way past the last of these\n");
     else if (!json_is_true(json_object_get(credentials, "found")))
         (void)printf("none: asking as nobody\n");
     else
         (void)printf("%s%s%s, from %s\n", text(credentials, "user"),
                      text(credentials, "user")[0] != '\0' ? ", " : "", text(credentials, "kind"),
                      text(credentials, "from"));
+}
+
+static void print_hint(const json_t *part)
+{
+    if (text(part, "hint")[0] != '\0')
+        (void)printf("%-*s%s\n", LABEL_WIDTH, "", text(part, "hint"));
 }
 
 static void print_registry(const json_t *told)
@@ -92,6 +98,7 @@ static void print_registry(const json_t *told)
                      : json_is_true(json_object_get(registry, "verified"))
                          ? ", its certificate verified"
                          : ", its certificate not verified");
+    print_hint(registry);
 }
 
 static void print_field(const json_t *bearer, const char *name)
@@ -139,8 +146,7 @@ static void print_verdict(const json_t *told, const char *what)
                      "drops it in time)\n");
     else
         (void)printf("yes%s%s\n", text(verdict, "digest")[0] ? ": " : "", text(verdict, "digest"));
-    if (text(verdict, "hint")[0] != '\0')
-        (void)printf("%-*s%s\n", LABEL_WIDTH, "", text(verdict, "hint"));
+    print_hint(verdict);
 }
 
 static void print_places(const json_t *told)

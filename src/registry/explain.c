@@ -355,9 +355,10 @@ static void advise_refused(struct story *story, const struct mir_error *refusal)
     }
 }
 
+/* Somebody has looked at the credentials, or at their absence, and said no. */
 static void tell_advice(struct story *story, const struct mir_error *refusal)
 {
-    if (refusal->code != MIR_E_AUTH)
+    if (refusal->code != MIR_E_AUTH || refusal->sys == 0)
         return;
     if (story->creds.found)
         advise_refused(story, refusal);

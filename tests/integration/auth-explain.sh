@@ -104,7 +104,7 @@ for key in "docker://$A" "$A/other" "${A%:*}" "$A/team/app:1" "//$A" "$A/"; do
 done
 keep "$F" "{\"credHelpers\":{\"$A\":\"not-there\"}}"
 explain 2 "$A/team/app:1"
-expect_contains "$out" 'docker-credential-not-there: no such program'
+expect_contains "$out" 'docker-credential-not-there: no such program' 'no way past the last'
 told 'has("pull")' false
 keep "$F" '{"auths":'
 explain 2 "$A/team/app:1"
@@ -153,6 +153,10 @@ expect_status 0 mirror login --authfile "$T/tokens.json" --get-login "$B"
 expect_equal reader "$(cat "$out")"
 
 # ---- TLS, and nobody there
+start_registry --tls --token
+explain 1 --creds pilot:secret "$REGISTRY/team/app:1"
+expect_contains "$out" 'the credentials stay here'
+told '.advice | length' 0
 start_registry --tls --htpasswd; C=$REGISTRY
 mkdir "$T/certs"
 cp "$T/ca.crt" "$T/certs"
