@@ -25,6 +25,7 @@ enum server_fault {
     SERVER_FAULT_UNMARKED, /* no Content-Length: the body ends where the connection does */
     SERVER_FAULT_SILENCE,  /* takes the request, closes without an answer */
     SERVER_FAULT_HANG_UP,  /* resets after fault_at bytes of the request's body */
+    SERVER_FAULT_CLOG,     /* reads fault_at bytes of the request's body, and no more */
     SERVER_FAULT_EARLY,    /* answers before the request's body, then reads on to its end */
     SERVER_FAULT_LINGER,   /* no Content-Length, the whole body, and then it does not close */
     SERVER_FAULT_DRIP,     /* the body byte by byte, one every fault_at milliseconds */

@@ -193,6 +193,7 @@ static struct mir_span part_before_fault(const struct answer *answer)
     case SERVER_FAULT_UNMARKED:
     case SERVER_FAULT_SILENCE:
     case SERVER_FAULT_HANG_UP:
+    case SERVER_FAULT_CLOG:
     case SERVER_FAULT_EARLY:
     case SERVER_FAULT_LINGER:
     case SERVER_FAULT_DRIP:
@@ -270,14 +271,17 @@ static bool serve_one(struct input *in)
     if (!request)
         return false;
     reply = server_choose(conn->server, request);
-    if (reply && reply->fault == SERVER_FAULT_HANG_UP)
+    if (reply && (reply->fault == SERVER_FAULT_HANG_UP || reply->fault == SERVER_FAULT_CLOG))
         limit = (size_t)reply->fault_at;
     if (reply && reply->fault == SERVER_FAULT_EARLY)
         limit = 0;
     whole = read_body(in, request, limit);
     server_record(conn->server, request);
     server_tell_hook(conn->server, request);
-    if (!whole || (reply && reply->fault == SERVER_FAULT_SILENCE))
+    if (whole && reply && reply->fault == SERVER_FAULT_CLOG)
+        server_await_hangup(conn);
+    if (!whole ||
+        (reply && (reply->fault == SERVER_FAULT_SILENCE || reply->fault == SERVER_FAULT_CLOG)))
         return false;
     if (reply && reply->fault == SERVER_FAULT_HANG_UP) {
         server_reset(conn);

@@ -3,6 +3,8 @@
  */
 #include "lib/server_priv.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -46,5 +48,13 @@ void server_await_close(struct server_conn *conn)
     char scrap[4096];
 
     while (recv(conn->fd, scrap, sizeof(scrap), 0) > 0)
+        continue;
+}
+
+void server_await_hangup(struct server_conn *conn)
+{
+    struct pollfd fd = {.fd = conn->fd, .events = POLLRDHUP};
+
+    while (poll(&fd, 1, -1) < 0 && errno == EINTR)
         continue;
 }

@@ -47,8 +47,10 @@ bool server_write(struct server_conn *conn, const void *data, size_t len);
 size_t server_read(struct server_conn *conn, void *data, size_t len);
 /** Make the close that follows a TCP reset. */
 void server_reset(struct server_conn *conn);
-/** Until the other side closes. */
+/** Until the other side closes; what it sends is read. */
 void server_await_close(struct server_conn *conn);
+/** The same; what it sends is left where it is. */
+void server_await_hangup(struct server_conn *conn);
 
 /* server_conn.c */
 /** A connection's thread. */

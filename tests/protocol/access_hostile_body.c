@@ -161,6 +161,42 @@ static void answers_in_drops_end(void **state)
     }
 }
 
+/* Who takes an upload and stops to read it ends it as well, from a file or relayed. */
+static void uploads_that_are_not_read_end(void **state)
+{
+    const size_t len = 12u << 20; /* more than lies between two sockets */
+    auto_free char *content = mir_alloc(len + 1);
+    struct server_reply source = {.status = 200, .body = content, .body_len = len};
+    static const struct server_reply clogged[] = {
+        {.method = "POST", .status = 202, .headers = "Location: /up\r\n"},
+        {.method = "PUT", .fault = SERVER_FAULT_CLOG, .fault_at = 100}};
+    struct img_descriptor blob;
+    enum reg_put_outcome outcome;
+
+    (void)state;
+    memset(content, 'x', len);
+    blob = reg_bench_blob_of(content);
+    for (int relayed = 0; relayed <= 1; relayed++) {
+        auto_server *server = server_start(clogged, COUNT(clogged));
+        auto_server *from_server = server_start(&source, 1);
+        const struct reg_options options = {.retry_times = 1, .stall_timeout_ms = PATIENCE_MS};
+        auto_reg_bench b, from;
+
+        reg_bench_start(&b, server, &options);
+        reg_bench_start(&from, from_server, &options);
+        b.content = mir_span(content, len);
+        if (relayed)
+            assert_false(reg_blob_relay(from.session, &from.repo, b.session, &b.repo, &blob, NULL,
+                                        NULL, NULL, &outcome, &b.err));
+        else
+            assert_false(
+                reg_blob_put(b.session, &b.repo, &blob, NULL, &b.blob_source, &outcome, &b.err));
+        assert_int_equal(b.err.code, MIR_E_NETWORK);
+        must_have(b.err.text, "no byte came or went");
+        assert_int_equal(server_count(server, "POST", NULL), 2);
+    }
+}
+
 /* Each try ends, and the next goes on where it got to. */
 static void body_in_drops_is_still_of_use(void **state)
 {
@@ -442,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_in_drops_end),
+        cmocka_unit_test(uploads_that_are_not_read_end),
         cmocka_unit_test(body_in_drops_is_still_of_use),
         cmocka_unit_test(answers_after_a_pause_are_taken),
         cmocka_unit_test(answers_without_end_are_cut),
