@@ -116,8 +116,10 @@ expect_contains "$err" none.json
 # ---- tokens: who may what, in the registry's own words
 start_tokenserver "user pilot secret
 user reader secret-too
+user builder third-secret
 allow pilot team/* pull,push
-allow reader team/* pull"
+allow reader team/* pull
+allow builder lab/* pull,push"
 start_registry --token; B=$REGISTRY B_DATA=$REGISTRY_DATA
 expect_status 0 mirror copy --dest-creds pilot:secret "oci:$T/plain:registry.example.invalid/team/app:1" \
     "docker://$B/team/app:1"
@@ -151,6 +153,21 @@ login 1 reader secret
 login 1 nobody secret
 expect_status 0 mirror login --authfile "$T/tokens.json" --get-login "$B"
 expect_equal reader "$(cat "$out")"
+
+# Two parts of one host, two users: each is let in where it may go.
+expect_status 0 mirror login -u reader -p secret-too "$B/team"
+expect_status 0 mirror login -u builder -p third-secret "$B/lab"
+explain 0 "$B/team/app:1"
+told .credentials.user reader
+explain 0 "$B/lab/app:1"
+told .credentials.user builder
+told .push.allowed true
+expect_status 0 mirror copy "docker://$B/team/app:1" "docker://$B/lab/app:1"
+expect_status 1 mirror copy "docker://$B/lab/app:1" "docker://$B/team/app:2"
+expect_status 0 mirror logout "$B/lab"
+explain 1 "$B/lab/app:1"
+expect_contains "$out" "$F has \"$B/team\", which does not stand for $B/lab/app"
+rm "$F"
 
 # ---- TLS, and nobody there
 start_registry --tls --token
