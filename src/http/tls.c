@@ -25,14 +25,29 @@
 
 static const char begin_certificate[] = "-----BEGIN ";
 
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name);
+/* ---- the system's trust -------------------------------------------------------------------- */
 
-    return value && value[0] != '\0' ? value : NULL;
+/* What the environment has instead; NULL where that is nothing, or what would be taken anyway:
+ * plenty of machines name the system's own, and reading it once more for each connection is slow.
+ */
+static const char *instead(const char *variable, const char *systems)
+{
+    const char *value = getenv(variable);
+
+    if (!value || value[0] == '\0' || (systems && strcmp(value, systems) == 0))
+        return NULL;
+    return value;
 }
 
-/* ---- the system's trust -------------------------------------------------------------------- */
+static const char *own_file(void)
+{
+    return instead("SSL_CERT_FILE", curl_version_info(CURLVERSION_NOW)->cainfo);
+}
+
+static const char *own_dirs(void)
+{
+    return instead("SSL_CERT_DIR", curl_version_info(CURLVERSION_NOW)->capath);
+}
 
 static bool is_readable(const char *path, int how)
 {
@@ -42,13 +57,13 @@ static bool is_readable(const char *path, int how)
 static void find_system_trust(struct http_tls *tls)
 {
     const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-    const char *file = variable("SSL_CERT_FILE");
+    const char *file = own_file() ? own_file() : info->cainfo;
 
-    if (is_readable(file ? file : info->cainfo, R_OK))
-        tls->ca_file = mir_strdup(file ? file : info->cainfo);
-    else if (file)
+    if (is_readable(file, R_OK))
+        tls->ca_file = mir_strdup(file);
+    else if (own_file())
         tls->note = mir_format(" (SSL_CERT_FILE names %s, which cannot be read)", file);
-    if (!variable("SSL_CERT_DIR") && is_readable(info->capath, R_OK | X_OK))
+    if (!own_dirs() && is_readable(info->capath, R_OK | X_OK))
         tls->ca_path = mir_strdup(info->capath);
 }
 
@@ -94,7 +109,7 @@ static void add_dir(struct mir_buf *blob, const char *dir)
 
 static void add_dirs(struct mir_buf *blob)
 {
-    struct mir_span rest = mir_span_of(variable("SSL_CERT_DIR"));
+    struct mir_span rest = mir_span_of(own_dirs());
     struct mir_span word;
 
     while (mir_span_next(&rest, ':', &word)) {
@@ -120,28 +135,27 @@ static bool add_ca(struct mir_buf *blob, const char *path, struct mir_error *err
     return true;
 }
 
+/* Nothing is added to the system's trust: without a directory libcurl keeps what it parsed of the
+ * file, and the system's two say the same. */
+static void keep_it_parsed(struct http_tls *tls)
+{
+    if (own_file() || !tls->ca_file)
+        return;
+    free(tls->ca_path);
+    tls->ca_path = NULL;
+}
+
 static bool load_cas(struct http_tls *tls, const struct http_tls_options *options,
                      struct mir_error *err)
 {
-    bool own_file = variable("SSL_CERT_FILE") != NULL;
-    bool own_dirs = variable("SSL_CERT_DIR") != NULL;
     auto_buf blob;
 
     mir_buf_init(&blob, CA_TOTAL_MAX);
-    if (options->ca_count == 0 && !own_dirs) {
-        /* Without a directory libcurl keeps what it parsed of the file, and the system's two say
-         * the same. */
-        if (!own_file && tls->ca_file) {
-            free(tls->ca_path);
-            tls->ca_path = NULL;
-        }
-        return true;
-    }
     for (size_t i = 0; i < options->ca_count; i++) {
         if (!add_ca(&blob, options->ca_files[i], err))
             return false;
     }
-    if (tls->ca_file && (own_file || !tls->ca_path) && !add_ca(&blob, tls->ca_file, err))
+    if (tls->ca_file && (own_file() || !tls->ca_path) && !add_ca(&blob, tls->ca_file, err))
         return false;
     add_dirs(&blob);
     if (!mir_buf_check(&blob, "CA certificates", err))
@@ -150,6 +164,16 @@ static bool load_cas(struct http_tls *tls, const struct http_tls_options *option
         return true;
     tls->ca_blob_len = blob.len;
     tls->ca_blob = mir_buf_take(&blob);
+    return true;
+}
+
+static bool load_trust(struct http_tls *tls, const struct http_tls_options *options,
+                       struct mir_error *err)
+{
+    find_system_trust(tls);
+    if (options->ca_count > 0 || own_dirs())
+        return load_cas(tls, options, err);
+    keep_it_parsed(tls);
     return true;
 }
 
@@ -191,8 +215,7 @@ bool http_tls_new(const struct http_tls_options *options, struct http_tls **out,
     tls->key_file = mir_strdup(options->key_file);
     tls->folder = mir_strdup(options->folder);
     tls->options = mir_strdup(options->options);
-    find_system_trust(tls);
-    if (!check_pair(options, err) || !load_cas(tls, options, err)) {
+    if (!check_pair(options, err) || !load_trust(tls, options, err)) {
         http_tls_free(tls);
         return false;
     }

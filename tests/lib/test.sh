@@ -47,7 +47,8 @@ REGISTRIES=0
 # Nothing of the caller's own set-up may decide a test.
 export HOME=$T/.home XDG_RUNTIME_DIR=$T/.run XDG_CONFIG_HOME=$T/.home/.config LC_ALL=C TZ=UTC
 unset REGISTRY_AUTH_FILE DOCKER_CONFIG CONTAINERS_REGISTRIES_CONF SOURCE_DATE_EPOCH \
-    http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY
+    http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY \
+    SSL_CERT_FILE SSL_CERT_DIR
 mkdir -p "$HOME" "$XDG_RUNTIME_DIR"
 
 at_exit() {
