@@ -140,6 +140,14 @@ work 0 true
 # ---- the other commands that log in
 work 0 "$MIRROR" inspect --debug --creds "pilot:$PASS" "docker://$A/team/app@$app"
 work 1 "$MIRROR" inspect --debug --creds "nobody:$PASS" "docker://$A/team/app@$app"
+for format in '' --json; do
+    # shellcheck disable=SC2086
+    work 0 "$MIRROR" auth explain --debug $format --creds "pilot:$PASS" "docker://$A/team/app:1"
+    # shellcheck disable=SC2086
+    work 1 "$MIRROR" auth explain --debug $format --creds "nobody:$PASS" "docker://$A/team/app:1"
+    # shellcheck disable=SC2086
+    work 0 "$MIRROR" auth explain --debug $format --creds "ann:$PASS" "docker://$C/team/app:1"
+done
 work 0 "$MIRROR" login --debug --authfile "$T/login.json" -u pilot -p "$PASS" "$A"
 work 0 bash -c 'printf %s "$0" | "$@"' "$PASS" "$MIRROR" login --debug --authfile "$T/login.json" \
     -u ann --password-stdin "$C"

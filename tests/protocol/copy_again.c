@@ -172,6 +172,41 @@ static void copy_goes_on_in_the_middle_of_a_layer(void **state)
     expect_second_figures(scene, SCENE_LAYER_BYTES - GOT);
 }
 
+/* The blobs are in a store, behind signed URLs that last for one run, or not even that. */
+static void copy_goes_on_with_a_new_signature(void **state)
+{
+    static const char *const paths[] = {"/b?sig=first", "/b?sig=stale", "/b?sig=fresh"};
+    struct scene *scene = *state;
+    struct server_reply there[] = {layer_reply(scene, scene->layer, TRIES),
+                                   {.path = paths[1], .status = 403},
+                                   layer_reply(scene, scene->layer, 1),
+                                   {.status = 403}};
+
+    there[0].path = paths[0];
+    there[0].fault = SERVER_FAULT_CUT;
+    there[0].fault_at = PIECE;
+    there[2].path = paths[2];
+    scene->elsewhere = server_start(there, sizeof(there) / sizeof(there[0]));
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        scene_reply(scene, (struct server_reply){
+                               .method = "GET",
+                               .path = scene_blob_path(scene, &scene->layer_digest),
+                               .times = i == 0 ? TRIES : 1,
+                               .status = 307,
+                               .headers = scene_keep(scene, mir_format("Location: %s%s\r\n",
+                                                                       server_url(scene->elsewhere),
+                                                                       paths[i]))});
+    expect_broken_off(scene);
+    expect_copied(scene);
+    expect_asked(scene, TRIES + 2, "bytes=100000-");
+    expect_second_figures(scene, SCENE_LAYER_BYTES - GOT);
+    assert_int_equal(server_count(scene->elsewhere, "GET", paths[2]), 1);
+    assert_false(server_was_told(scene->elsewhere, "Authorization"));
+    /* Its table ends here. */
+    server_stop(scene->elsewhere);
+    scene->elsewhere = NULL;
+}
+
 /* What the first run got was wrong, and only the whole digest can tell. */
 static void copy_believes_nothing_of_an_earlier_run(void **state)
 {
@@ -329,6 +364,8 @@ int main(void)
         IN_FILE(copy_fetches_a_wrong_manifest_again),
         IN_FILE(copy_goes_on_in_the_middle_of_a_layer),
         IN_DIRECTORY(copy_goes_on_in_the_middle_of_a_layer),
+        IN_FILE(copy_goes_on_with_a_new_signature),
+        IN_DIRECTORY(copy_goes_on_with_a_new_signature),
         IN_FILE(copy_believes_nothing_of_an_earlier_run),
         IN_DIRECTORY(copy_believes_nothing_of_an_earlier_run),
         IN_FILE(copy_goes_on_where_ranges_are_not_known),
