@@ -173,7 +173,7 @@ bool http_fail_try(const struct http_try *t, CURLcode code, struct mir_error *er
 {
     char alert[CURL_ERROR_SIZE];
     const char *words = t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(code);
-    auto_free char *text = hide_user_info(mir_strdup(seek_alert(t, code, alert) ? alert : words));
+    auto_free char *text = NULL;
     long tunnel = 0;
 
     (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
@@ -181,6 +181,7 @@ bool http_fail_try(const struct http_try *t, CURLcode code, struct mir_error *er
         return fail_proxy_status(t, (int)tunnel, err);
     if (t->response->via && t->response->status == 407)
         return fail_proxy_status(t, 407, err);
+    text = hide_user_info(mir_strdup(seek_alert(t, code, alert) ? alert : words));
     if (t->proxy && is_proxy_trouble(code))
         return fail_proxy_reach(t, code, text, err);
     return fail_plainly(t, code, text, err);

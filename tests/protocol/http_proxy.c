@@ -150,6 +150,48 @@ static void proxies_that_refuse_are_named(void **state)
     unset("HTTP_PROXY");
 }
 
+/* Each ends soon, names the proxy, and sends nothing of ours. */
+static void proxies_that_play_foul_are_done_with(void **state)
+{
+    static char lines[200 << 10];
+    const struct {
+        const char *label;
+        struct server_reply reply;
+        enum mir_code code;
+    } rows[] = {
+        {"leads away",
+         {.status = 302, .headers = "Location: http://{host}/elsewhere\r\n"},
+         MIR_E_PROTOCOL},
+        {"no tunnel, but words", {.status = 200, .body = "<html>Welcome</html>"}, MIR_E_TLS},
+        {"never answers", {.fault = SERVER_FAULT_SILENCE}, MIR_E_NETWORK},
+        {"stalls",
+         {.status = 403, .body = "x", .fault = SERVER_FAULT_STALL, .fault_at = 0},
+         MIR_E_PROTOCOL},
+        {"many headers", {.status = 200, .headers = lines}, MIR_E_TLS},
+        {"refuses without end",
+         {.status = 403, .body = "xxxxxxxxxxxxxxxx", .fault = SERVER_FAULT_ENDLESS},
+         MIR_E_PROTOCOL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i + 8 < sizeof(lines); i += 8)
+        memcpy(lines + i, "X: abc\r\n", 8);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        auto_server *proxy = server_start(&rows[i].reply, 1);
+        auto_free char *setting = mir_format("http://me:hush@%s", server_host(proxy));
+        auto_http_bench b;
+
+        set("HTTPS_PROXY", setting);
+        http_bench_start_with(&b, (struct http_options){.stall_timeout_ms = 300});
+        if (get(&b, "https://registry.invalid/x", NULL) || b.err.code != rows[i].code ||
+            !strstr(b.err.text, server_host(proxy)) || strstr(b.err.text, "hush"))
+            fail_msg("%s: %d %s", rows[i].label, b.err.code, b.err.text);
+        assert_false(server_was_told(proxy, "secret-token"));
+        assert_int_equal(server_count(proxy, NULL, NULL), server_count(proxy, "CONNECT", NULL));
+    }
+    unset("HTTPS_PROXY");
+}
+
 static void proxies_that_are_not_there_are_named(void **state)
 {
     const char *const urls[] = {"http://registry.invalid/x", "https://registry.invalid/x"};
@@ -238,6 +280,7 @@ int main(void)
         cmocka_unit_test(proxies_come_from_either_name),
         cmocka_unit_test(proxies_are_told_no_more_than_they_need),
         cmocka_unit_test(proxies_that_refuse_are_named),
+        cmocka_unit_test(proxies_that_play_foul_are_done_with),
         cmocka_unit_test(proxies_that_are_not_there_are_named),
         cmocka_unit_test(proxy_settings_that_are_none_are_refused_unseen),
         cmocka_unit_test(proxies_behind_tls_are_trusted_as_the_system_says),
