@@ -169,9 +169,30 @@ static void blanks_to_tabs(char *text)
     }
 }
 
+static bool means(const char *text, const json_t *root)
+{
+    json_t *read = json_loads(text, 0, NULL);
+    bool same = json_equal(read, root);
+
+    wipe_strings(read);
+    json_decref(read);
+    return same;
+}
+
+/* 17 digits are always enough for a number and turn 0.1 into 0.10000000000000001; 15 mostly do. */
+static char *text_of(const json_t *root)
+{
+    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+
+    if (text && means(text, root))
+        return text;
+    mir_free_secret(text);
+    return json_dumps(root, JSON_INDENT(1));
+}
+
 static bool edit_commit(const struct edit *edit, struct mir_error *err)
 {
-    auto_free_secret char *text = json_dumps(edit->root, JSON_INDENT(1));
+    auto_free_secret char *text = text_of(edit->root);
 
     if (!text)
         return mir_fail(err, MIR_E_LIMIT, "%s cannot be written as JSON", edit->path);

@@ -91,6 +91,28 @@ static void store_changes_one_key(void **state)
     }
 }
 
+static void store_keeps_numbers_with_a_point(void **state)
+{
+    static const char *const rows[] = {"0.1", "2.5e-7", "3.0", "-1234.5", "0.12345678901234566"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        auto_scratch *dir = scratch_new();
+        auto_free char *path = mir_format("%s/auth.json", dir);
+        auto_free char *before = mir_format("{\"n\":%s}", rows[i]);
+        auto_free char *line = mir_format("\n\t\"n\": %s,\n", rows[i]);
+        auto_free char *where = NULL;
+        auto_free char *after = NULL;
+        const struct reg_auth_place place = {.path = path};
+        struct mir_error err = MIR_ERROR_INIT;
+
+        scratch_write(path, mir_span_of(before));
+        must(reg_auth_store(&place, "h.io", CREDS, &where, &err), &err);
+        after = scratch_read(path, NULL);
+        must_have(after, line);
+    }
+}
+
 static void erase_takes_all_spellings_of_a_host(void **state)
 {
     static const struct {
@@ -262,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(store_changes_one_key),
+        cmocka_unit_test(store_keeps_numbers_with_a_point),
         cmocka_unit_test(erase_takes_all_spellings_of_a_host),
         cmocka_unit_test(erase_makes_no_file),
         cmocka_unit_test(files_that_are_none_stay_as_they_are),
