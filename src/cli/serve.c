@@ -3,6 +3,7 @@
  */
 #include "serve/serve.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "copy/place.h"
 
 #define LISTEN_DEFAULT "127.0.0.1:5000"
+#define MAPPED_BYTES   (32 << 10)
 #define LOOK_MS        1000 /* waiting ends at once on a signal; this only bounds one call */
 #define FINISH_DEFAULT 30
 #define FINISH_MAX     86400
@@ -167,6 +169,17 @@ static void block_hangup(sigset_t *hangup)
     (void)pthread_sigmask(SIG_BLOCK, hangup, NULL);
 }
 
+/* Clients come and go in many threads. Left to itself, glibc gives each thread an arena and keeps
+ * in it the most that thread ever needed at a time, so that memory grows for hours. Pieces of blobs
+ * are mapped instead, and go back to the system with the client; small things share one arena. */
+static void keep_memory_flat(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+    (void)mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 static void reload(struct cli *cli, struct serve_server *server)
 {
     struct mir_error err = MIR_ERROR_INIT;
@@ -210,6 +223,7 @@ static bool serve(struct cli *cli, struct arguments *args, struct mir_error *err
     sigset_t hangup;
     bool announced;
 
+    keep_memory_flat();
     block_hangup(&hangup);
     args->serve.sink = &cli->sink;
     args->serve.cancel = cli->cancel;

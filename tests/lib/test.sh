@@ -321,7 +321,7 @@ start_serve() {
     SERVES=$((${SERVES:-0} + 1))
     SERVE_LOG=$T/serve$SERVES.log
     start_process "$SERVE_LOG" "$MIRROR" serve "$@" --listen 127.0.0.1:0
-    server_address "$SERVE_LOG" 'listening on http://'
+    server_address "$SERVE_LOG" 'listening on https?://'
     SERVE=$ADDRESS SERVE_PID=$PROCESS
 }
 
