@@ -123,9 +123,12 @@ void copy_note_sites(struct copy *copy)
             image->root->origin->reader)
             continue;
         from = &image->root->origin->repo;
-        if (strcmp(from->host, image->source.host) != 0 ||
-            strcmp(from->name, image->source.repo) != 0)
-            image->served_by = mir_format("%s/%s", from->host, from->name);
+        if (strcmp(from->host, image->source.host) == 0 &&
+            strcmp(from->name, image->source.repo) == 0)
+            continue;
+        image->served_by = mir_format("%s/%s", from->host, from->name);
+        mir_log(copy->options.sink, MIR_LEVEL_DEBUG, "%s: served by %s", image->asked,
+                image->served_by);
     }
 }
 
