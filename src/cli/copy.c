@@ -102,6 +102,7 @@ static void arguments_release(struct arguments *args)
     free(args->lists);
     free(args->platforms);
     cli_access_release(&args->access);
+    cli_sources_release(&args->machine);
 }
 
 static void add_text(const char ***list, size_t *count, size_t *capacity, const char *text)
