@@ -268,10 +268,6 @@ static bool put_ended(struct relay *r, CURLcode code, struct mir_error *err)
         return fail_at(HTTP_PUT, r->job->put->url, err);
     if (step == HTTP_STEP_FOLLOW)
         return start_over(r, err);
-    if (r->put_response->status <= 299 && r->put.sent < r->put_request.source_len) {
-        (void)mir_fail(err, MIR_E_PROTOCOL, "the server calls a body complete that is not");
-        return fail_at(HTTP_PUT, r->job->put->url, err);
-    }
     r->over = true;
     return true;
 }

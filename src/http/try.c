@@ -399,11 +399,15 @@ void http_try_drop(struct http_try *t)
     t->lines = NULL;
 }
 
-/* A body that ended, as far as HTTP is concerned: is it what was expected? */
+/* Both bodies have ended, as far as HTTP is concerned: is that what was expected? */
 static bool check_end(struct http_try *t, struct mir_error *err)
 {
     uint64_t reached = t->response->reached;
 
+    if (t->sent < t->request->source_len) {
+        t->fatal = true;
+        return mir_fail(err, MIR_E_PROTOCOL, "the server calls a body complete that is not");
+    }
     if (t->mode != HTTP_BODY_SINK || !t->request->has_size || reached == t->request->size)
         return true;
     if (!t->has_length)

@@ -430,6 +430,55 @@ static void upload_that_always_breaks_hints_at_limits(void **state)
     assert_int_equal(server_count(server, "POST", NULL), 2);
 }
 
+/* What a source was asked for. */
+struct counter {
+    uint64_t given;
+    uint64_t furthest;
+};
+
+static bool give_and_count(void *ctx, uint64_t offset, void *data, size_t len,
+                           struct mir_error *err)
+{
+    struct counter *counter = ctx;
+
+    (void)err;
+    memset(data, 'x', len);
+    counter->given += len;
+    if (offset + len > counter->furthest)
+        counter->furthest = offset + len;
+    return true;
+}
+
+/* 201 before the content is there is a success for nobody: not for a server that reads on, nor for
+ * one that wants no more. */
+static void upload_that_is_complete_too_soon_is_not_believed(void **state)
+{
+    const size_t len = 12u << 20;
+    auto_free char *content = mir_alloc(len + 1);
+    static const char *const headers[] = {"X: y\r\n", "Connection: close\r\n"};
+    struct img_descriptor blob;
+
+    (void)state;
+    memset(content, 'x', len);
+    blob = reg_bench_blob_of(content);
+    for (size_t i = 0; i < COUNT(headers); i++) {
+        const struct server_reply replies[] = {
+            START,
+            {.method = "PUT", .status = 201, .headers = headers[i], .fault = SERVER_FAULT_EARLY}};
+        auto_server *server = server_start(replies, COUNT(replies));
+        struct counter counter = {0};
+        const struct reg_blob_source source = {.read = give_and_count, .ctx = &counter};
+        enum reg_put_outcome outcome;
+        auto_reg_bench b;
+
+        reg_bench_start(&b, server, &(struct reg_options){.retry_times = 0});
+        if (reg_blob_put(b.session, &b.repo, &blob, NULL, &source, &outcome, &b.err))
+            assert_int_equal(counter.furthest, len);
+        else
+            must_have(b.err.text, "a body complete that is not");
+    }
+}
+
 /* Something in front of the registry gives it another name than we know it by. */
 static void upload_that_leads_away_says_why_it_is_refused(void **state)
 {
@@ -521,6 +570,7 @@ int main(void)
         cmocka_unit_test(upload_asks_to_mount_only_who_knows_how),
         cmocka_unit_test(upload_says_what_to_do_where_nothing_is_taken),
         cmocka_unit_test(upload_that_always_breaks_hints_at_limits),
+        cmocka_unit_test(upload_that_is_complete_too_soon_is_not_believed),
         cmocka_unit_test(upload_that_leads_away_says_why_it_is_refused),
         cmocka_unit_test(manifest_that_is_refused_says_what_to_do),
         cmocka_unit_test(mount_takes_any_refusal_for_a_no),
