@@ -82,10 +82,18 @@ static void print_hint(const json_t *part)
         (void)printf("%-*s%s\n", LABEL_WIDTH, "", text(part, "hint"));
 }
 
+static const char *security_of(const json_t *registry)
+{
+    if (strcmp(text(registry, "scheme"), "http") == 0)
+        return "not encrypted";
+    return json_is_true(json_object_get(registry, "verified")) ? "its certificate verified"
+                                                               : "its certificate not verified";
+}
+
 static void print_registry(const json_t *told)
 {
     const json_t *registry = json_object_get(told, "registry");
-    const char *scheme = text(registry, "scheme");
+    const char *folder = text(registry, "certificates");
 
     if (!registry)
         return;
@@ -93,11 +101,10 @@ static void print_registry(const json_t *told)
     if (text(registry, "error")[0] != '\0')
         (void)printf("%s\n", text(registry, "error"));
     else
-        (void)printf("%s://%s%s\n", scheme, text(registry, "endpoint"),
-                     strcmp(scheme, "http") == 0 ? ", not encrypted"
-                     : json_is_true(json_object_get(registry, "verified"))
-                         ? ", its certificate verified"
-                         : ", its certificate not verified");
+        (void)printf("%s://%s, %s\n", text(registry, "scheme"), text(registry, "endpoint"),
+                     security_of(registry));
+    if (folder[0] != '\0')
+        (void)printf("%-*scertificates of %s\n", LABEL_WIDTH, "", folder);
     print_hint(registry);
 }
 

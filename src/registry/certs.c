@@ -131,12 +131,16 @@ static bool read_dir(const char *dir, struct cert_set *set, struct mir_error *er
     return ok;
 }
 
+char *reg_certs_folder(const struct reg_client *client, const char *host)
+{
+    return client->options.cert_dir ? mir_strdup(client->options.cert_dir) : find_dir(host);
+}
+
 bool reg_certs_load(const struct reg_client *client, const char *host, bool verify,
                     bool verify_away, struct http_tls **tls, struct http_tls **away,
                     struct mir_error *err)
 {
-    auto_free char *dir =
-        client->options.cert_dir ? mir_strdup(client->options.cert_dir) : find_dir(host);
+    auto_free char *dir = reg_certs_folder(client, host);
     auto_cert_set set = {0};
     auto_free char *folder = dir ? mir_strdup(dir) : proposed_dir(host);
     struct http_tls_options options = {
@@ -164,7 +168,7 @@ bool reg_certs_load(const struct reg_client *client, const char *host, bool veri
 
 bool reg_certs_exist(const struct reg_client *client, const char *host)
 {
-    auto_free char *dir = find_dir(host);
+    auto_free char *dir = reg_certs_folder(client, host);
 
-    return client->options.cert_dir || dir;
+    return dir != NULL;
 }

@@ -173,11 +173,14 @@ static bool tell_registry(struct story *story, struct mir_error *refusal)
 {
     auto_response response = HTTP_RESPONSE_INIT;
     auto_free char *path = path_of(story);
+    auto_free char *folder = reg_certs_folder(story->client, story->host->name);
     json_t *told = set_object(story->root, "registry");
     const char *scheme = NULL;
     json_t *nobody;
 
     set_text(told, "endpoint", story->host->endpoint);
+    if (folder)
+        set_text(told, "certificates", folder);
     if (!reg_knock(story->session, story->host, story->reference ? HTTP_HEAD : HTTP_GET, path, NULL,
                    &response, refusal) ||
         !reg_host_scheme(story->session, story->host, &scheme, refusal)) {

@@ -147,6 +147,8 @@ MIR_MUST_CHECK bool reg_challenges_read(const struct http_response *response,
 MIR_MUST_CHECK bool reg_certs_load(const struct reg_client *client, const char *host, bool verify,
                                    bool verify_away, struct http_tls **tls, struct http_tls **away,
                                    struct mir_error *err);
+/** The folder that certificates for a host are read from; NULL: there is none. The caller frees. */
+char *reg_certs_folder(const struct reg_client *client, const char *host);
 /** Is there such a folder for the host? */
 bool reg_certs_exist(const struct reg_client *client, const char *host);
 

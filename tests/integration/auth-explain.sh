@@ -182,6 +182,13 @@ told .registry.verified false
 expect_contains "$out" "https://$C, its certificate not verified"
 explain 0 --creds pilot:secret --tls-verify=true --cert-dir "$T/certs" "$C/none:1"
 told .registry.verified true
+told .registry.certificates "$T/certs"
+mkdir -p "$HOME/.config/containers/certs.d/$C"
+explain 1 --creds pilot:secret --tls-verify=true "$C/none:1"
+expect_contains "$out" "certificates of $HOME/.config/containers/certs.d/$C"
+cp "$T/ca.crt" "$HOME/.config/containers/certs.d/$C"
+explain 0 --creds pilot:secret --tls-verify=true "$C/none:1"
+rm -r "$HOME/.config/containers/certs.d"
 explain 1 --creds pilot:secret --tls-verify=true "$C/none:1"
 told 'has("pull")' false
 grep -qi certificate "$out" || fail 'the text does not speak of the certificate'
