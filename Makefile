@@ -26,7 +26,7 @@ endif
 
 # ---- libraries we build, what each may use, and where it lives -------------------------------
 
-LIBS := base image http registry bundle icsp copy serve cli
+LIBS := base image http registry bundle icsp copy check serve cli
 
 dir_base     := src/base
 dir_image    := src/image
@@ -35,6 +35,7 @@ dir_registry := src/registry
 dir_bundle   := bundle
 dir_icsp     := icsp
 dir_copy     := src/copy
+dir_check    := src/check
 dir_serve    := src/serve
 dir_cli      := src/cli
 
@@ -46,8 +47,9 @@ link_registry := registry http image base
 link_bundle   := bundle image base
 link_icsp     := icsp image base
 link_copy     := copy registry http bundle image base
+link_check    := check copy registry http bundle image base
 link_serve    := serve bundle image base
-link_cli      := cli copy serve registry http bundle icsp image base
+link_cli      := cli check copy serve registry http bundle icsp image base
 
 # ---- outside libraries; the floor is Debian 12 ---------------------------------------------
 

@@ -241,6 +241,36 @@ bool icsp_lookup_find(const struct icsp_lookup *lookup, struct mir_span image,
     return true;
 }
 
+static bool has_mirror_for(const struct icsp_registry *registry, const struct icsp_reference *ref)
+{
+    for (size_t i = 0; i < registry->mirror_count; i++)
+        if (icsp_mirror_applies(registry, &registry->mirrors[i], ref))
+            return true;
+    return false;
+}
+
+bool icsp_lookup_find_hidden(const struct icsp_lookup *lookup, const struct icsp_route *route,
+                             struct icsp_conf_entry *out)
+{
+    const struct icsp_registries *all = &lookup->registries;
+    struct icsp_reference ref;
+    size_t longest = 0;
+
+    if (!route->has_entry || !icsp_reference_parse(mir_span_of(route->image), &ref))
+        return false;
+    for (size_t i = 0; i < all->count; i++) {
+        struct mir_span scope = icsp_registry_scope(all->items[i]);
+        size_t matched;
+
+        if (scope.len <= longest || mir_span_is(scope, route->entry.prefix) ||
+            !icsp_prefix_match(scope, ref.repo, &matched) || !has_mirror_for(all->items[i], &ref))
+            continue;
+        longest = scope.len;
+        *out = entry_of(all->items[i]);
+    }
+    return longest > 0;
+}
+
 void icsp_route_release(struct icsp_route *route)
 {
     forget_places(route);

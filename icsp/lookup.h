@@ -115,6 +115,11 @@ MIR_MUST_CHECK bool icsp_lookup_find(const struct icsp_lookup *lookup, struct mi
 void icsp_route_release(struct icsp_route *route);
 #define auto_route __attribute__((cleanup(icsp_route_release))) struct icsp_route
 
+/** Another entry that matches, with a mirror for such a reference, which the one that won hides: a
+ * runtime looks at one entry alone. The longest one; false when there is none. */
+bool icsp_lookup_find_hidden(const struct icsp_lookup *lookup, const struct icsp_route *route,
+                             struct icsp_conf_entry *out);
+
 /** The entry for pushing to a repository ("host/path"): its flags count, its mirrors do not. False
  * when none matches. */
 bool icsp_lookup_find_entry(const struct icsp_lookup *lookup, struct mir_span repo,

@@ -16,6 +16,11 @@
 #define NODE_DROP_INS   "etc/containers/registries.conf.d/"
 #define NODE_POLICY     "etc/containers/policy.json"
 
+bool cli_view_is_option(int id)
+{
+    return id >= CLI_OPT_NODE_REGISTRIES_CONF && id <= CLI_OPT_VIEW_OCP;
+}
+
 bool cli_view_take(struct cli *cli, struct cli_view_args *args, int id, const char *value,
                    struct mir_error *err)
 {
@@ -37,7 +42,7 @@ bool cli_view_take(struct cli *cli, struct cli_view_args *args, int id, const ch
     case CLI_OPT_VIEW_OCP:
         return emit_take_generation(cli, value, &args->generation, err);
     }
-    assert(id >= CLI_OPT_NODE_REGISTRIES_CONF && id <= CLI_OPT_VIEW_OCP && false);
+    assert(false);
     return true;
 }
 

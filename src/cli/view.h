@@ -44,6 +44,7 @@ struct cli_view_args {
     const struct icsp_generation *generation;
 };
 
+bool cli_view_is_option(int id);
 /** Take one of the options above; id is theirs (asserted). err: MIR_E_USAGE. */
 MIR_MUST_CHECK bool cli_view_take(struct cli *cli, struct cli_view_args *args, int id,
                                   const char *value, struct mir_error *err);

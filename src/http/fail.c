@@ -147,7 +147,8 @@ static bool fail_plainly(const struct http_try *t, CURLcode code, const char *te
         (void)mir_fail(err, kind, "a header of the answer is too long");
     else
         (void)mir_fail(err, kind, "%s", text);
-    err->sys = (int)code;
+    if (err->sys == 0)
+        err->sys = (int)code;
     if (t->proxy)
         (void)mir_context(err, "through the proxy %s (from %s)", t->proxy->shown,
                           t->proxy->variable);

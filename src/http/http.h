@@ -216,6 +216,9 @@ bool http_response_date(const struct http_response *response, int64_t *seconds);
 MIR_MUST_CHECK bool http_send(struct http_conn *conn, const struct http_request *request,
                               struct http_response *response, struct mir_error *err);
 
+/* In err->sys of an MIR_E_TLS: what answers speaks no TLS at all. */
+#define HTTP_SYS_NO_TLS (-1)
+
 /** Would http_send() try again after this status? */
 bool http_status_may_pass(int status);
 

@@ -426,5 +426,7 @@ bool http_fail_tls(struct mir_error *err, const struct http_try *t, CURLcode cod
 
     look_around(&scene, code);
     (void)say(&scene, err);
+    if (scene.trouble == TROUBLE_NO_TLS)
+        err->sys = HTTP_SYS_NO_TLS;
     return hint(&scene, err);
 }

@@ -77,7 +77,8 @@ bool reg_host_get(struct reg_client *client, const char *name, bool insecure, st
     struct reg_host *host;
 
     /* What the user says on the command line is the last word. */
-    insecure = insecure && client->options.tls == REG_TLS_DEFAULT;
+    insecure =
+        insecure && (client->options.tls == REG_TLS_DEFAULT || client->options.tls == REG_TLS_NODE);
     (void)pthread_mutex_lock(&client->lock);
     host = find_locked(client, name, insecure);
     (void)pthread_mutex_unlock(&client->lock);

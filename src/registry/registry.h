@@ -28,6 +28,7 @@ enum reg_tls {
     REG_TLS_DEFAULT, /* verify; hosts on loopback: https unverified, then http, as docker does */
     REG_TLS_VERIFY,  /* https, verified, everywhere */
     REG_TLS_OFF,     /* https unverified, then http */
+    REG_TLS_NODE,    /* as a node does it: verify, whatever the host, unless a place is insecure */
 };
 
 /* All strings are borrowed and live as long as the client. NULL: not given. */
@@ -76,8 +77,8 @@ struct reg_repo {
     const char *host;
     const char *name;
     /* The machine's registries.conf says so of this place: https unverified, then http, for the
-     * host and for what it leads to. Counts with REG_TLS_DEFAULT only. One host may have places of
-     * both kinds. */
+     * host and for what it leads to. Counts with REG_TLS_DEFAULT and REG_TLS_NODE only. One host
+     * may have places of both kinds. */
     bool insecure;
 };
 
