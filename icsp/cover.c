@@ -7,55 +7,44 @@
  * proposal is played through again until every repository resolves to where it is. That ends,
  * because each round gives up something, and at the finest level every repository has its own
  * scope.
+ *
+ * Left to itself (ICSP_SCOPE_AUTO) it begins with the whole host, goes finer one path component at
+ * a time, and where places clash only the fewer make way. What the cluster has besides is taken
+ * into account by the proof: all objects are compiled together, and what does not resolve then goes
+ * finer, too.
  */
-#include "icsp/cover_priv.h"
+#include "icsp/cover_plan_priv.h"
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "icsp/findings_priv.h"
 #include "icsp/scope_priv.h"
 
-/* One source repository of the mapping. */
-struct repo {
-    char *source; /* host/path */
-    size_t host_len;
-    char **mirrors; /* host/path, sorted, each once */
-    size_t mirror_count, mirror_capacity;
-    bool has_tag;
-    char *coarse; /* the scope it could share; NULL: none keeps its path */
-    char *coarse_mirror;
-    bool is_own; /* gets a scope of its own */
-};
-
-struct plan {
-    struct repo *repos; /* in byte order of source */
-    size_t count, capacity;
-    struct mir_map *given_up; /* coarse scopes that are not used; values: any */
-    struct icsp_cover cover;  /* the present proposal */
-    struct mir_map *by_scope; /* its entries */
-    size_t clashes;           /* coarse scopes given up */
-};
-
-static void repo_release(struct repo *repo)
+static void repo_release(struct icsp_cover_repo *repo)
 {
     free(repo->source);
     for (size_t i = 0; i < repo->mirror_count; i++)
         free(repo->mirrors[i]);
     free(repo->mirrors);
-    free(repo->coarse);
-    free(repo->coarse_mirror);
 }
 
-static void plan_release(struct plan *plan)
+static void plan_release(struct icsp_cover_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
         repo_release(&plan->repos[i]);
     free(plan->repos);
     mir_map_free(plan->given_up);
+    icsp_list_release(&plan->rescued);
     mir_map_free(plan->by_scope);
     icsp_cover_release(&plan->cover);
 }
-#define auto_plan __attribute__((cleanup(plan_release))) struct plan
+#define auto_plan __attribute__((cleanup(plan_release))) struct icsp_cover_plan
+
+static void kept_release(struct icsp_cover_kept *kept)
+{
+    for (size_t i = 0; i < kept->count; i++)
+        free(kept->items[i]);
+    free(kept->items);
+}
 
 static void scope_release(struct icsp_cover_scope *scope)
 {
@@ -63,6 +52,8 @@ static void scope_release(struct icsp_cover_scope *scope)
     for (size_t i = 0; i < scope->mirror_count; i++)
         free(scope->mirrors[i]);
     free(scope->mirrors);
+    kept_release(&scope->kept_digest);
+    kept_release(&scope->kept_tag);
 }
 
 void icsp_cover_release(struct icsp_cover *cover)
@@ -107,21 +98,21 @@ static bool check_names(const struct line *line, struct icsp_findings *findings,
     return true;
 }
 
-static struct repo *add_repo(struct plan *plan, struct line *line)
+static struct icsp_cover_repo *add_repo(struct icsp_cover_plan *plan, struct line *line)
 {
-    struct repo *repo;
+    struct icsp_cover_repo *repo;
 
     mir_grow(&plan->repos, plan->count, &plan->capacity, sizeof(*plan->repos));
     repo = &plan->repos[plan->count++];
-    *repo = (struct repo){.host_len = line->host_len};
+    *repo = (struct icsp_cover_repo){.host_len = line->host_len};
     repo->source = mir_steal(&line->source);
     return repo;
 }
 
 /* lines are sorted; their texts move to the repositories. */
-static void group_lines(struct plan *plan, struct line *lines, size_t count)
+static void group_lines(struct icsp_cover_plan *plan, struct line *lines, size_t count)
 {
-    struct repo *repo = NULL;
+    struct icsp_cover_repo *repo = NULL;
 
     for (size_t i = 0; i < count; i++) {
         struct line *line = &lines[i];
@@ -140,9 +131,11 @@ static void group_lines(struct plan *plan, struct line *lines, size_t count)
     }
 }
 
-static bool collect(struct plan *plan, const struct icsp_pair *pairs, size_t count,
-                    struct icsp_findings *findings, struct mir_error *err)
+static bool collect(struct icsp_cover_plan *plan, struct icsp_findings *findings,
+                    struct mir_error *err)
 {
+    const struct icsp_pair *pairs = plan->request->pairs;
+    size_t count = plan->request->count;
     auto_free struct line *lines = mir_alloc_array(count, sizeof(*lines));
     bool ok = true;
 
@@ -171,137 +164,248 @@ static bool collect(struct plan *plan, const struct icsp_pair *pairs, size_t cou
 
 /* ---- coarse scopes ---- */
 
-/* How much of both ends a coarse scope leaves out: the path, or its last component. */
-static size_t tail_len(const struct repo *repo, enum icsp_scope_level level)
+static bool is_auto(const struct icsp_cover_plan *plan)
 {
-    size_t len = strlen(repo->source);
-
-    if (level == ICSP_SCOPE_REGISTRY)
-        return len - repo->host_len;
-    return len - (size_t)(strrchr(repo->source, '/') - repo->source);
+    return plan->request->level == ICSP_SCOPE_AUTO;
 }
 
-/* The mirror keeps the whole source path at its end: then what is cut off both ends is the same. */
-static void propose(struct repo *repo, enum icsp_scope_level level)
+/* How many bytes the last components of a path are, each with its '/'. */
+static size_t tail_len(const char *path, size_t components)
 {
-    const char *path = repo->source + repo->host_len; /* with its '/' */
-    size_t cut;
+    size_t len = strlen(path);
+    size_t at = len;
 
-    if (level == ICSP_SCOPE_REPOSITORY || repo->mirror_count != 1 ||
-        !mir_ends_with(repo->mirrors[0], path))
+    for (size_t i = 0; i < components; i++)
+        while (path[--at] != '/')
+            continue;
+    return len - at;
+}
+
+static size_t count_components(const char *path)
+{
+    size_t count = 0;
+
+    for (; *path; path++)
+        count += *path == '/';
+    return count;
+}
+
+/* How many components at the end two paths have in common; their hosts are none. */
+static size_t common_components(const char *a, const char *b)
+{
+    size_t count = 0;
+
+    while (count < count_components(a) && count < count_components(b) &&
+           strcmp(a + strlen(a) - tail_len(a, count + 1), b + strlen(b) - tail_len(b, count + 1)) ==
+               0)
+        count++;
+    return count;
+}
+
+/* The most that can be cut off both ends. What is left of a mirror may be a bare host only where
+ * that is so of the source: else names as policies look at them could not be rewritten. */
+static size_t cut_max(const struct icsp_cover_repo *repo)
+{
+    size_t all = count_components(repo->source);
+    size_t max = all;
+
+    for (size_t i = 0; i < repo->mirror_count; i++) {
+        size_t common = common_components(repo->source, repo->mirrors[i]);
+
+        if (common < all && common == count_components(repo->mirrors[i]))
+            common--;
+        if (common < max)
+            max = common;
+    }
+    return max;
+}
+
+/* Where to begin. The levels that are named take a mirror that keeps the whole source path. */
+static void propose(const struct icsp_cover_plan *plan, struct icsp_cover_repo *repo)
+{
+    size_t all = count_components(repo->source);
+    bool whole =
+        repo->mirror_count == 1 && mir_ends_with(repo->mirrors[0], repo->source + repo->host_len);
+
+    switch (plan->request->level) {
+    case ICSP_SCOPE_REPOSITORY:
         return;
-    cut = tail_len(repo, level);
-    repo->coarse = mir_strndup(repo->source, strlen(repo->source) - cut);
-    repo->coarse_mirror = mir_strndup(repo->mirrors[0], strlen(repo->mirrors[0]) - cut);
+    case ICSP_SCOPE_NAMESPACE:
+        repo->cut = whole ? 1 : 0;
+        return;
+    case ICSP_SCOPE_REGISTRY:
+        repo->cut = whole ? all : 0;
+        return;
+    case ICSP_SCOPE_AUTO:
+        repo->cut = cut_max(repo);
+        return;
+    }
+}
+
+void icsp_plan_go_finer(const struct icsp_cover_plan *plan, struct icsp_cover_repo *repo)
+{
+    repo->cut = is_auto(plan) ? repo->cut - 1 : 0;
 }
 
 /* ---- one round ---- */
 
-static void give_up(struct plan *plan, const char *scope)
+void icsp_plan_give_up(struct icsp_cover_plan *plan, struct mir_span scope)
 {
-    if (!mir_map_find(plan->given_up, mir_span_of(scope)))
-        plan->clashes++;
-    mir_map_set(plan->given_up, mir_span_of(scope), plan->given_up);
+    mir_map_set(plan->given_up, scope, plan->given_up);
 }
 
-static bool is_coarse(const struct plan *plan, const struct repo *repo)
+static struct mir_span without_tail(const char *path, size_t tail)
 {
-    return repo->coarse && !repo->is_own &&
-           !mir_map_find(plan->given_up, mir_span_of(repo->coarse));
+    return mir_span(path, strlen(path) - tail);
 }
 
-static struct icsp_cover_scope *add_scope(struct plan *plan, const char *source)
+struct mir_span icsp_plan_claim(const struct icsp_cover_repo *repo)
+{
+    return without_tail(repo->source, tail_len(repo->source, repo->cut));
+}
+
+static struct icsp_cover_scope *add_scope(struct icsp_cover_plan *plan, struct mir_span source)
 {
     struct icsp_cover *cover = &plan->cover;
     struct icsp_cover_scope *scope;
 
     mir_grow(&cover->items, cover->count, &cover->capacity, sizeof(*cover->items));
     scope = &cover->items[cover->count++];
-    *scope = (struct icsp_cover_scope){.source = mir_strdup(source)};
+    *scope = (struct icsp_cover_scope){.source = mir_strndup(source.ptr, source.len)};
     return scope;
 }
 
-static void add_mirror(struct icsp_cover_scope *scope, const char *mirror)
+static void add_mirror(struct icsp_cover_scope *scope, struct mir_span mirror)
 {
     mir_grow(&scope->mirrors, scope->mirror_count, &scope->mirror_capacity,
              sizeof(*scope->mirrors));
-    scope->mirrors[scope->mirror_count++] = mir_strdup(mirror);
+    scope->mirrors[scope->mirror_count++] = mir_strndup(mirror.ptr, mirror.len);
 }
 
-/* A claim of one repository: this scope is answered by these mirrors. */
+/* A claim of one repository: this scope is answered by its mirrors, all without their tails. */
 struct claim {
-    const char *scope;
-    const char *const *mirrors;
-    size_t mirror_count;
-    bool coarse;
+    struct icsp_cover_repo *repo;
+    struct mir_span scope;
+    size_t tail;
 };
+
+static int compare_mirrors(const struct claim *a, const struct claim *b)
+{
+    for (size_t i = 0; i < a->repo->mirror_count && i < b->repo->mirror_count; i++) {
+        int order = mir_span_compare(without_tail(a->repo->mirrors[i], a->tail),
+                                     without_tail(b->repo->mirrors[i], b->tail));
+
+        if (order != 0)
+            return order;
+    }
+    return (a->repo->mirror_count > b->repo->mirror_count) -
+           (a->repo->mirror_count < b->repo->mirror_count);
+}
 
 static int compare_claims(const void *a, const void *b)
 {
     const struct claim *left = a;
     const struct claim *right = b;
-    int order = strcmp(left->scope, right->scope);
+    int order = mir_span_compare(left->scope, right->scope);
 
-    return order != 0 ? order : (int)left->coarse - (int)right->coarse;
+    return order != 0 ? order : compare_mirrors(left, right);
 }
 
-static bool same_mirrors(const struct icsp_cover_scope *scope, const struct claim *claim)
-{
-    if (scope->mirror_count != claim->mirror_count)
-        return false;
-    for (size_t i = 0; i < scope->mirror_count; i++)
-        if (strcmp(scope->mirrors[i], claim->mirrors[i]) != 0)
-            return false;
-    return true;
-}
-
-static struct claim *make_claims(const struct plan *plan)
+static struct claim *make_claims(struct icsp_cover_plan *plan)
 {
     struct claim *claims = mir_alloc_array(plan->count, sizeof(*claims));
 
     for (size_t i = 0; i < plan->count; i++) {
-        const struct repo *repo = &plan->repos[i];
-        bool coarse = is_coarse(plan, repo);
+        struct icsp_cover_repo *repo = &plan->repos[i];
+        size_t tail = tail_len(repo->source, repo->cut);
 
-        claims[i] = (struct claim){
-            .scope = coarse ? repo->coarse : repo->source,
-            .mirrors = coarse ? (const char *const *)&repo->coarse_mirror
-                              : (const char *const *)repo->mirrors,
-            .mirror_count = coarse ? 1 : repo->mirror_count,
-            .coarse = coarse,
-        };
+        while (repo->cut > 0 && mir_map_find(plan->given_up, without_tail(repo->source, tail))) {
+            icsp_plan_go_finer(plan, repo);
+            tail = tail_len(repo->source, repo->cut);
+        }
+        claims[i] =
+            (struct claim){.repo = repo, .scope = without_tail(repo->source, tail), .tail = tail};
     }
     qsort(claims, plan->count, sizeof(*claims), compare_claims);
     return claims;
 }
 
-/* Write the proposal. False: two places claim one scope, which is given up; start over. */
-static bool build(struct plan *plan)
+/* The end of a run of claims that agree with the first one, on scope and mirrors or on the scope.
+ */
+static size_t run_end(const struct claim *claims, size_t from, size_t end, bool on_mirrors)
+{
+    size_t at = from + 1;
+
+    while (at < end && mir_span_equal(claims[at].scope, claims[from].scope) &&
+           (!on_mirrors || compare_mirrors(&claims[at], &claims[from]) == 0))
+        at++;
+    return at;
+}
+
+/* Those who lose their claim go finer. */
+static void make_way(const struct icsp_cover_plan *plan, const struct claim *claims, size_t from,
+                     size_t end)
+{
+    for (size_t i = from; i < end; i++)
+        if (claims[i].repo->cut > 0)
+            icsp_plan_go_finer(plan, claims[i].repo);
+}
+
+/* Several places claim one scope, from..end. Where nobody has a better right, most win; a
+ * repository has the best right to the scope that is its name. */
+static void settle_clash(struct icsp_cover_plan *plan, const struct claim *claims, size_t from,
+                         size_t end)
+{
+    size_t best = from;
+    size_t best_end = from;
+
+    for (size_t i = from; i < end; i++)
+        if (claims[i].repo->cut == 0) {
+            icsp_plan_give_up(plan, claims[i].scope);
+            return;
+        }
+    if (!is_auto(plan)) {
+        icsp_plan_give_up(plan, claims[from].scope);
+        return;
+    }
+    for (size_t at = from; at < end;) {
+        size_t next = run_end(claims, at, end, true);
+
+        if (next - at > best_end - best) {
+            best = at;
+            best_end = next;
+        }
+        at = next;
+    }
+    make_way(plan, claims, from, best);
+    make_way(plan, claims, best_end, end);
+}
+
+/* Write the proposal. False: places claim one scope, and some have made way; start over. */
+static bool build(struct icsp_cover_plan *plan)
 {
     auto_free struct claim *claims = make_claims(plan);
-    struct icsp_cover_scope *scope = NULL;
     bool ok = true;
 
     icsp_cover_release(&plan->cover);
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct claim *claim = &claims[i];
+    for (size_t at = 0; at < plan->count;) {
+        const struct claim *claim = &claims[at];
+        size_t end = run_end(claims, at, plan->count, false);
+        struct icsp_cover_scope *scope;
 
-        if (scope && strcmp(scope->source, claim->scope) == 0) {
-            /* Only coarse claims can clash: a repository has one claim of its own. */
-            if (!same_mirrors(scope, claim)) {
-                give_up(plan, claim->scope);
-                ok = false;
-            }
-            continue;
+        if (run_end(claims, at, end, true) != end) {
+            settle_clash(plan, claims, at, end);
+            ok = false;
         }
         scope = add_scope(plan, claim->scope);
-        for (size_t k = 0; k < claim->mirror_count; k++)
-            add_mirror(scope, claim->mirrors[k]);
+        for (size_t k = 0; k < claim->repo->mirror_count; k++)
+            add_mirror(scope, without_tail(claim->repo->mirrors[k], claim->tail));
+        at = end;
     }
     return ok;
 }
 
-static void index_scopes(struct plan *plan)
+static void index_scopes(struct icsp_cover_plan *plan)
 {
     mir_map_free(plan->by_scope);
     plan->by_scope = mir_map_new();
@@ -311,7 +415,7 @@ static void index_scopes(struct plan *plan)
 }
 
 /* The entry a node would use: the longest that contains the name. */
-static struct icsp_cover_scope *winner(const struct plan *plan, const char *source)
+static struct icsp_cover_scope *winner(const struct icsp_cover_plan *plan, const char *source)
 {
     struct mir_span name = mir_span_of(source);
 
@@ -328,7 +432,7 @@ static struct icsp_cover_scope *winner(const struct plan *plan, const char *sour
 }
 
 /* Would a node, asking for this repository, look where its copies are? */
-static bool resolves(const struct repo *repo, const struct icsp_cover_scope *scope)
+static bool resolves(const struct icsp_cover_repo *repo, const struct icsp_cover_scope *scope)
 {
     const char *rest = repo->source + strlen(scope->source);
 
@@ -345,21 +449,22 @@ static bool resolves(const struct repo *repo, const struct icsp_cover_scope *sco
 }
 
 /* False: some repositories would be looked for elsewhere; they get scopes of their own. */
-static bool play_through(struct plan *plan)
+static bool play_through(struct icsp_cover_plan *plan)
 {
     bool ok = true;
 
     index_scopes(plan);
     for (size_t i = 0; i < plan->count; i++) {
-        struct repo *repo = &plan->repos[i];
+        struct icsp_cover_repo *repo = &plan->repos[i];
         const struct icsp_cover_scope *scope = winner(plan, repo->source);
 
         if (resolves(repo, scope))
             continue;
         /* A scope of that very name belongs to others: they have to give it up. */
         if (strcmp(scope->source, repo->source) == 0)
-            give_up(plan, scope->source);
-        repo->is_own = true;
+            icsp_plan_give_up(plan, mir_span_of(scope->source));
+        if (repo->cut > 0)
+            icsp_plan_go_finer(plan, repo);
         ok = false;
     }
     return ok;
@@ -368,9 +473,9 @@ static bool play_through(struct plan *plan)
 /* ---- the result ---- */
 
 /* Does the entry around this one lead to the same places? */
-static bool is_redundant(const struct plan *plan, const struct icsp_cover_scope *scope)
+static bool is_redundant(const struct icsp_cover_plan *plan, const struct icsp_cover_scope *scope)
 {
-    struct repo as_repo = {
+    struct icsp_cover_repo as_repo = {
         .source = scope->source, .mirrors = scope->mirrors, .mirror_count = scope->mirror_count};
     const struct icsp_cover_scope *around = NULL;
     struct mir_span name = mir_span_of(scope->source);
@@ -383,9 +488,15 @@ static bool is_redundant(const struct plan *plan, const struct icsp_cover_scope 
     return around && resolves(&as_repo, around);
 }
 
+struct icsp_cover_scope *icsp_plan_scope(const struct icsp_cover_plan *plan,
+                                         const struct icsp_cover_repo *repo)
+{
+    return mir_map_find(plan->by_scope, icsp_plan_claim(repo));
+}
+
 /* Rounds can leave entries that say what the one around them says. Whether an entry is redundant
  * does not depend on whether the one around it is. */
-static void drop_redundant(struct plan *plan)
+static void drop_redundant(struct icsp_cover_plan *plan)
 {
     struct icsp_cover *cover = &plan->cover;
     auto_free bool *drop = mir_alloc_array(cover->count, sizeof(*drop));
@@ -393,6 +504,12 @@ static void drop_redundant(struct plan *plan)
 
     for (size_t i = 0; i < cover->count; i++)
         drop[i] = is_redundant(plan, &cover->items[i]);
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct icsp_cover_scope *scope = icsp_plan_scope(plan, &plan->repos[i]);
+
+        if (plan->repos[i].is_pinned && scope)
+            drop[scope - cover->items] = false;
+    }
     for (size_t i = 0; i < cover->count; i++) {
         if (drop[i])
             scope_release(&cover->items[i]);
@@ -404,7 +521,7 @@ static void drop_redundant(struct plan *plan)
 }
 
 /* Tags go down: a narrow entry without tag mirrors would hide those of the scope around it. */
-static void mark_tags(struct plan *plan)
+static void mark_tags(struct icsp_cover_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
         if (plan->repos[i].has_tag)
@@ -425,16 +542,15 @@ static void mark_tags(struct plan *plan)
     }
 }
 
-static void say_fallbacks(const struct plan *plan, enum icsp_scope_level level,
-                          struct icsp_findings *findings)
+static void say_fallbacks(const struct icsp_cover_plan *plan, struct icsp_findings *findings)
 {
-    const struct repo *first = NULL;
+    const struct icsp_cover_repo *first = NULL;
     size_t own = 0;
 
-    if (level == ICSP_SCOPE_REPOSITORY)
+    if (plan->request->level == ICSP_SCOPE_REPOSITORY || is_auto(plan))
         return;
     for (size_t i = 0; i < plan->count; i++) {
-        if (is_coarse(plan, &plan->repos[i]))
+        if (plan->repos[i].cut > 0)
             continue;
         first = first ? first : &plan->repos[i];
         own++;
@@ -447,25 +563,90 @@ static void say_fallbacks(const struct plan *plan, enum icsp_scope_level level,
                  own, plan->count, first->mirrors[0]);
 }
 
-bool icsp_cover(const struct icsp_pair *pairs, size_t count, enum icsp_scope_level level,
-                struct icsp_cover *out, struct icsp_findings *findings, struct mir_error *err)
+static void say_kept(const struct icsp_cover_plan *plan, struct icsp_findings *findings)
 {
-    auto_plan plan = {.given_up = mir_map_new()};
+    const struct icsp_cover_scope *first = NULL;
+    size_t count = 0;
 
-    if (!collect(&plan, pairs, count, findings, err))
+    for (size_t i = 0; i < plan->cover.count; i++) {
+        const struct icsp_cover_scope *scope = &plan->cover.items[i];
+
+        if (scope->kept_digest.count + scope->kept_tag.count == 0)
+            continue;
+        first = first ? first : scope;
+        count++;
+    }
+    if (first)
+        icsp_say(findings, ICSP_NOTE,
+                 (struct icsp_place){.field = "source", .value = first->source}, NULL,
+                 "takes along mirrors that the cluster has for a broader scope, and that this "
+                 "entry would hide (entries like this one: %zu)",
+                 count);
+}
+
+static int compare_scopes(const void *a, const void *b)
+{
+    return strcmp(((const struct icsp_cover_scope *)a)->source,
+                  ((const struct icsp_cover_scope *)b)->source);
+}
+
+/* Scopes without mirrors of their own: what they take along is all they have. */
+static void add_rescued(struct icsp_cover_plan *plan)
+{
+    for (size_t i = 0; i < plan->rescued.count; i++) {
+        struct mir_span scope = mir_span_of(plan->rescued.items[i]);
+
+        if (!mir_map_find(plan->by_scope, scope))
+            (void)add_scope(plan, scope);
+    }
+    if (plan->rescued.count == 0)
+        return;
+    qsort(plan->cover.items, plan->cover.count, sizeof(*plan->cover.items), compare_scopes);
+    index_scopes(plan);
+}
+
+void icsp_plan_settle(struct icsp_cover_plan *plan)
+{
+    while (!build(plan) || !play_through(plan))
+        continue;
+    if (plan->request->level != ICSP_SCOPE_REPOSITORY)
+        drop_redundant(plan);
+    mark_tags(plan);
+    add_rescued(plan);
+}
+
+bool icsp_cover_lists(const struct icsp_cover_scope *scope, bool for_tags)
+{
+    if (for_tags)
+        return (scope->has_tag && scope->mirror_count > 0) || scope->kept_tag.count > 0;
+    return scope->mirror_count + scope->kept_digest.count > 0;
+}
+
+bool icsp_cover(const struct icsp_cover_request *request, struct icsp_cover *out,
+                struct icsp_findings *findings, struct mir_error *err)
+{
+    auto_plan plan = {.request = request, .given_up = mir_map_new()};
+    struct icsp_trial *trial = NULL;
+    bool ok = true;
+
+    if (!collect(&plan, findings, err))
         return false;
     if (plan.count == 0)
         return mir_fail(err, MIR_E_USAGE,
                         "the mapping names no image that lies elsewhere than at "
                         "its source");
     for (size_t i = 0; i < plan.count; i++)
-        propose(&plan.repos[i], level);
-    while (!build(&plan) || !play_through(&plan))
-        continue;
-    if (level != ICSP_SCOPE_REPOSITORY)
-        drop_redundant(&plan);
-    mark_tags(&plan);
-    say_fallbacks(&plan, level, findings);
+        propose(&plan, &plan.repos[i]);
+    if (request->with || request->level == ICSP_SCOPE_AUTO) {
+        ok = icsp_trial_new(request, &trial, err) && icsp_plan_prove(&plan, trial, findings, err);
+        icsp_trial_free(trial);
+    } else {
+        icsp_plan_settle(&plan);
+    }
+    if (!ok)
+        return false;
+    say_fallbacks(&plan, findings);
+    say_kept(&plan, findings);
     *out = plan.cover;
     plan.cover = (struct icsp_cover){0};
     return true;

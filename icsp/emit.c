@@ -7,49 +7,63 @@
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "icsp/cover_priv.h"
+#include "icsp/emit_priv.h"
 #include "icsp/findings_priv.h"
 #include "icsp/model_priv.h"
 #include "icsp/scope_priv.h"
 
 #define INTERNAL_REGISTRY "image-registry.openshift-image-registry.svc:5000"
-#define DEFAULT_NAME      "mirror"
 #define CA_NAME           "registry-ca"
 #define NAME_MAX_BYTES    253
+#define NUMBER_MAX_BYTES  8 /* "-1" and so on, behind a name */
 
-struct emission {
-    const struct icsp_pair *pairs;
-    size_t pair_count;
-    const struct icsp_emit_options *options;
-    struct icsp_cover cover;
-    struct icsp_object_files files;
-    struct icsp_findings *findings;
-    struct mir_error *err;
-};
-
-static void emission_release(struct emission *e)
+static void emission_release(struct icsp_emission *e)
 {
+    icsp_list_release(&e->image.insecure);
+    icsp_list_release(&e->image.blocked);
     icsp_cover_release(&e->cover);
     icsp_object_files_release(&e->files);
 }
-#define auto_emission __attribute__((cleanup(emission_release))) struct emission
+#define auto_emission __attribute__((cleanup(emission_release))) struct icsp_emission
 
 void icsp_object_files_release(struct icsp_object_files *files)
 {
     for (size_t i = 0; i < files->count; i++)
         json_decref(files->items[i].object);
+    free(files->items);
     *files = (struct icsp_object_files){0};
 }
 
-static void put(struct emission *e, const char *name, json_t *taken)
+void icsp_emit_put(struct icsp_emission *e, const char *name, json_t *taken)
 {
-    e->files.items[e->files.count++] = (struct icsp_object_file){.name = name, .object = taken};
+    struct icsp_object_files *files = &e->files;
+
+    mir_grow(&files->items, files->count, &files->capacity, sizeof(*files->items));
+    files->items[files->count++] = (struct icsp_object_file){.name = name, .object = taken};
 }
 
-static json_t *object_of(const char *version, const char *kind, const char *name)
+json_t *icsp_emit_object(const char *version, const char *kind, const char *name)
 {
     return json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", version, "kind", kind, "metadata", "name",
                      name);
+}
+
+/* ---- what is asked for ---- */
+
+static bool is_allowing(const struct icsp_emit_options *options)
+{
+    return options->allow_only || options->allow.count > 0;
+}
+
+static bool is_blocking(const struct icsp_emit_options *options)
+{
+    return options->block_source || options->block.count > 0;
+}
+
+static bool writes_image(const struct icsp_emit_options *options)
+{
+    return options->ca_count + options->import.count + options->external.count > 0 ||
+           options->insecure || is_allowing(options) || is_blocking(options);
 }
 
 /* ---- sorted sets of texts ---- */
@@ -88,7 +102,7 @@ static void add_texts(struct icsp_list *list, struct icsp_texts texts)
         icsp_list_add(list, texts.items[i]);
 }
 
-static void add_mirror_hosts(const struct emission *e, struct icsp_list *list)
+static void add_mirror_hosts(const struct icsp_emission *e, struct icsp_list *list)
 {
     for (size_t i = 0; i < e->pair_count; i++)
         icsp_list_add(list, e->pairs[i].mirror_host);
@@ -124,84 +138,9 @@ static void drop_nested(struct icsp_list *list)
     list->count = kept;
 }
 
-/* ---- mirror objects ---- */
-
-static json_t *mirror_list(const struct icsp_cover *cover, bool tagged_only)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < cover->count; i++) {
-        const struct icsp_cover_scope *scope = &cover->items[i];
-        json_t *mirrors;
-
-        if (tagged_only && !scope->has_tag)
-            continue;
-        mirrors = json_array();
-        for (size_t k = 0; k < scope->mirror_count; k++)
-            json_array_append_new(mirrors, json_string(scope->mirrors[k]));
-        json_array_append_new(list,
-                              json_pack("{s:o, s:s}", "mirrors", mirrors, "source", scope->source));
-    }
-    return list;
-}
-
-struct mirror_kind {
-    unsigned flag;
-    const char *file;
-    const char *version;
-    const char *kind;
-    const char *field;
-};
-
-static const struct mirror_kind mirror_kinds[] = {
-    {ICSP_KIND_ICSP, "imagecontentsourcepolicy.yaml", "operator.openshift.io/v1alpha1",
-     "ImageContentSourcePolicy", "repositoryDigestMirrors"},
-    {ICSP_KIND_IDMS, "imagedigestmirrorset.yaml", "config.openshift.io/v1", "ImageDigestMirrorSet",
-     "imageDigestMirrors"},
-    {ICSP_KIND_ITMS, "imagetagmirrorset.yaml", "config.openshift.io/v1", "ImageTagMirrorSet",
-     "imageTagMirrors"},
-};
-
-static bool no_tags(struct emission *e)
-{
-    if (e->options->kinds == ICSP_KIND_ITMS)
-        return icsp_reject(e->findings, e->err, MIR_E_USAGE,
-                           (struct icsp_place){.label = "ImageTagMirrorSet"},
-                           "use --kind icsp or --kind idms",
-                           "no image of the mapping has the same tag at its source and its mirror");
-    icsp_say(e->findings, ICSP_WARNING, (struct icsp_place){.label = "ImageTagMirrorSet"}, NULL,
-             "not written: no image of the mapping has the same tag at its source and its mirror");
-    return true;
-}
-
-static bool add_mirror_objects(struct emission *e)
-{
-    const char *name = e->options->name ? e->options->name : DEFAULT_NAME;
-
-    for (size_t i = 0; i < sizeof(mirror_kinds) / sizeof(mirror_kinds[0]); i++) {
-        const struct mirror_kind *kind = &mirror_kinds[i];
-        json_t *list;
-        json_t *object;
-
-        if (!(e->options->kinds & kind->flag))
-            continue;
-        list = mirror_list(&e->cover, kind->flag == ICSP_KIND_ITMS);
-        if (json_array_size(list) == 0) {
-            json_decref(list);
-            if (!no_tags(e))
-                return false;
-            continue;
-        }
-        object = object_of(kind->version, kind->kind, name);
-        json_object_set_new(object, "spec", json_pack("{s:o}", kind->field, list));
-        put(e, kind->file, object);
-    }
-    return true;
-}
-
 /* ---- tags: what the kinds asked for do not cover ---- */
 
-static void say_tags(const struct emission *e)
+static void say_tags(const struct icsp_emission *e)
 {
     size_t tagged = 0;
     size_t moved = 0;
@@ -234,17 +173,7 @@ static void say_tags(const struct emission *e)
 
 /* ---- the Image ---- */
 
-static bool is_allowing(const struct icsp_emit_options *options)
-{
-    return options->allow_only || options->allow.count > 0;
-}
-
-static bool is_blocking(const struct icsp_emit_options *options)
-{
-    return options->block_source || options->block.count > 0;
-}
-
-static json_t *insecure_list(const struct emission *e)
+static json_t *insecure_list(const struct icsp_emission *e)
 {
     auto_list list = {0};
 
@@ -255,7 +184,7 @@ static json_t *insecure_list(const struct emission *e)
 
 /* A policy looks at the name that is pulled: sources count, and mirrors when they are named. The
  * cluster's own registry has to stay usable in any case. */
-static json_t *allowed_list(const struct emission *e)
+static json_t *allowed_list(const struct icsp_emission *e)
 {
     auto_list list = {0};
 
@@ -271,18 +200,34 @@ static json_t *allowed_list(const struct emission *e)
     return json_of(&list);
 }
 
-static json_t *blocked_list(const struct emission *e)
+static void add_blocked(const struct icsp_emission *e, struct icsp_list *list)
+{
+    for (size_t i = 0; e->options->block_source && i < e->pair_count; i++)
+        icsp_list_add(list, e->pairs[i].source_host);
+    add_texts(list, e->options->block);
+    sort_list(list);
+}
+
+static json_t *blocked_list(const struct icsp_emission *e)
 {
     auto_list list = {0};
 
-    for (size_t i = 0; e->options->block_source && i < e->pair_count; i++)
-        icsp_list_add(&list, e->pairs[i].source_host);
-    add_texts(&list, e->options->block);
-    sort_list(&list);
+    add_blocked(e, &list);
     return json_of(&list);
 }
 
-static json_t *registry_sources(const struct emission *e)
+/* The lists that decide where a node asks. */
+static void fill_image(struct icsp_emission *e)
+{
+    add_blocked(e, &e->image.blocked);
+    if (e->options->insecure)
+        add_mirror_hosts(e, &e->image.insecure);
+    sort_list(&e->image.insecure);
+    e->image.blocked.given = e->image.blocked.count > 0;
+    e->image.insecure.given = e->options->insecure;
+}
+
+static json_t *registry_sources(const struct icsp_emission *e)
 {
     json_t *sources = json_object();
 
@@ -295,7 +240,7 @@ static json_t *registry_sources(const struct emission *e)
     return sources;
 }
 
-static bool is_mirror_host(const struct emission *e, const char *host)
+static bool is_mirror_host(const struct icsp_emission *e, const char *host)
 {
     for (size_t i = 0; i < e->pair_count; i++)
         if (strcmp(e->pairs[i].mirror_host, host) == 0)
@@ -303,7 +248,7 @@ static bool is_mirror_host(const struct emission *e, const char *host)
     return false;
 }
 
-static json_t *import_list(const struct emission *e)
+static json_t *import_list(const struct icsp_emission *e)
 {
     auto_list hosts = {0};
     json_t *list = json_array();
@@ -319,7 +264,7 @@ static json_t *import_list(const struct emission *e)
     return list;
 }
 
-static json_t *external_list(const struct emission *e)
+static json_t *external_list(const struct icsp_emission *e)
 {
     auto_list hosts = {0};
 
@@ -328,7 +273,7 @@ static json_t *external_list(const struct emission *e)
     return json_of(&hosts);
 }
 
-static void add_image(struct emission *e)
+static void add_image(struct icsp_emission *e)
 {
     const struct icsp_emit_options *options = e->options;
     auto_json *spec = json_object();
@@ -346,9 +291,9 @@ static void add_image(struct emission *e)
         json_object_del(spec, "registrySources");
     if (json_object_size(spec) == 0)
         return;
-    image = object_of("config.openshift.io/v1", "Image", "cluster");
+    image = icsp_emit_object("config.openshift.io/v1", "Image", "cluster");
     json_object_set(image, "spec", spec);
-    put(e, "image.yaml", image);
+    icsp_emit_put(e, "image.yaml", image);
 }
 
 /* ---- the ConfigMap ---- */
@@ -371,7 +316,7 @@ static char *ca_key(const char *host)
     return mir_format("%.*s..%s", (int)(colon - host), host, colon + 1);
 }
 
-static bool check_ca(struct emission *e, const struct icsp_ca *ca)
+static bool check_ca(struct icsp_emission *e, const struct icsp_ca *ca)
 {
     struct icsp_place place = {.label = "--ca", .value = ca->host};
 
@@ -385,7 +330,7 @@ static bool check_ca(struct emission *e, const struct icsp_ca *ca)
     return true;
 }
 
-static bool add_cas(struct emission *e)
+static bool add_cas(struct icsp_emission *e)
 {
     const struct icsp_emit_options *options = e->options;
     auto_free const struct icsp_ca **sorted = mir_alloc_array(options->ca_count, sizeof(*sorted));
@@ -414,13 +359,13 @@ static bool add_cas(struct emission *e)
         return true;
     map = json_pack("{s:s, s:s, s:{s:s, s:s}, s:O}", "apiVersion", "v1", "kind", "ConfigMap",
                     "metadata", "name", CA_NAME, "namespace", "openshift-config", "data", data);
-    put(e, "configmap-registry-ca.yaml", map);
+    icsp_emit_put(e, "configmap-registry-ca.yaml", map);
     return true;
 }
 
-/* ---- what is asked for ---- */
+/* ---- whether it can be ---- */
 
-static bool check_entries(struct emission *e, const char *option, struct icsp_texts texts)
+static bool check_entries(struct icsp_emission *e, const char *option, struct icsp_texts texts)
 {
     for (size_t i = 0; i < texts.count; i++)
         if (!icsp_scope_is_source(mir_span_of(texts.items[i])))
@@ -445,7 +390,7 @@ bool icsp_is_object_name(const char *name)
     return len > 0 && len <= NAME_MAX_BYTES;
 }
 
-static bool check_options(struct emission *e)
+static bool check_options(struct icsp_emission *e)
 {
     const struct icsp_emit_options *options = e->options;
 
@@ -456,7 +401,8 @@ static bool check_options(struct emission *e)
                        "a cluster takes allowed registries or blocked registries, not both");
         return mir_hint(e->err, "keep --allow-only/--allow or --block-source/--block");
     }
-    if (options->name && !icsp_is_object_name(options->name)) {
+    if (options->name && (!icsp_is_object_name(options->name) ||
+                          strlen(options->name) + NUMBER_MAX_BYTES > NAME_MAX_BYTES)) {
         (void)mir_fail(e->err, MIR_E_USAGE, "\"%.100s\" is no name for a cluster object",
                        options->name);
         return mir_hint(e->err, "use lower-case letters, digits, '-' and '.'");
@@ -468,7 +414,7 @@ static bool check_options(struct emission *e)
 }
 
 /* A mirror that falls under a blocked entry is refused by every node. */
-static bool check_blocked_mirrors(struct emission *e)
+static bool check_blocked_mirrors(struct icsp_emission *e)
 {
     auto_json *blocked = blocked_list(e);
     const json_t *entry;
@@ -492,15 +438,49 @@ static bool check_blocked_mirrors(struct emission *e)
     return true;
 }
 
+static void forget_image(const struct icsp_emission *e)
+{
+    struct icsp_objects *with = e->options->with;
+
+    if (!with || !with->image.object || !writes_image(e->options))
+        return;
+    icsp_say(e->findings, ICSP_WARNING, (struct icsp_place){.object = with->image.object},
+             "take its fields over into image.yaml by hand, or leave out what writes that file",
+             "the Image that is written takes its place, with all its settings");
+    icsp_list_release(&with->image.insecure);
+    icsp_list_release(&with->image.blocked);
+    icsp_list_release(&with->image.allowed);
+    icsp_list_release(&with->image.search);
+    with->image = (struct icsp_image_spec){0};
+}
+
+static bool choose_scopes(struct icsp_emission *e)
+{
+    struct icsp_cover_request request = {.pairs = e->pairs,
+                                         .count = e->pair_count,
+                                         .level = e->options->level,
+                                         .kinds = e->options->kinds,
+                                         .with = e->options->with,
+                                         .image = writes_image(e->options) ? &e->image : NULL,
+                                         .node = e->options->node};
+
+    return icsp_cover(&request, &e->cover, e->findings, e->err);
+}
+
 bool icsp_emit(const struct icsp_pair *pairs, size_t count, const struct icsp_emit_options *options,
                struct icsp_object_files *out, struct icsp_findings *findings, struct mir_error *err)
 {
     auto_emission e = {
         .pairs = pairs, .pair_count = count, .options = options, .findings = findings, .err = err};
 
-    if (!check_options(&e) || !icsp_cover(pairs, count, options->level, &e.cover, findings, err) ||
-        !check_blocked_mirrors(&e) || !add_mirror_objects(&e))
+    if (!check_options(&e))
         return false;
+    icsp_emit_forget_mirrors(&e);
+    forget_image(&e);
+    fill_image(&e);
+    if (!choose_scopes(&e) || !check_blocked_mirrors(&e) || !icsp_emit_mirrors(&e))
+        return false;
+    icsp_emit_warn_left(&e);
     say_tags(&e);
     add_image(&e);
     if (!add_cas(&e))

@@ -137,6 +137,7 @@ enum icsp_scope_level {
     ICSP_SCOPE_REPOSITORY, /* one entry for each source repository */
     ICSP_SCOPE_NAMESPACE,  /* all but the last path component, where the mirror keeps the path */
     ICSP_SCOPE_REGISTRY,   /* the whole source host, where the mirror keeps the path */
+    ICSP_SCOPE_AUTO,       /* for each image the broadest that is proved to be right */
 };
 
 /* Both are borrowed by icsp_emit(). */
@@ -163,18 +164,22 @@ struct icsp_emit_options {
     struct icsp_texts external; /* externalRegistryHostnames */
     const struct icsp_ca *cas;
     size_t ca_count;
+    struct icsp_objects *with;       /* what the cluster has already; NULL: not known. Objects that
+                                        those written now take the place of are taken out of it */
+    const struct icsp_options *node; /* how the cluster compiles them all; NULL: as one of today */
 };
 
+#define ICSP_OBJECT_BYTES_MAX 250000 /* what `oc apply` can take of a mirror object, as YAML */
+
 struct icsp_object_file {
-    const char *name; /* "imagecontentsourcepolicy.yaml", ...; static storage */
+    const char *name; /* "imagecontentsourcepolicy.yaml", ...; static storage; objects that were cut
+                         for their size follow each other under one name */
     json_t *object;   /* owned */
 };
 
-#define ICSP_OBJECT_FILES_MAX 5
-
 struct icsp_object_files {
-    struct icsp_object_file items[ICSP_OBJECT_FILES_MAX];
-    size_t count;
+    struct icsp_object_file *items;
+    size_t count, capacity;
 };
 
 void icsp_object_files_release(struct icsp_object_files *files);
@@ -188,10 +193,12 @@ void icsp_object_files_release(struct icsp_object_files *files);
  * keeps the source path, and where for every image of the mapping the most specific scope that
  * contains it leads to its mirror; otherwise the images in question get scopes of their own, with a
  * note. All kinds use the same scopes, because a runtime looks at the most specific entry only, so
- * that a narrow entry of one kind would hide a broader one of the other.
+ * that a narrow entry of one kind would hide a broader one of the other. With ICSP_SCOPE_AUTO, or
+ * with objects that the cluster has, this is proved by compiling all of them together; an entry
+ * that would hide one of the cluster's takes its mirrors along.
  *
  * err  MIR_E_USAGE: no pair, no kind, or both lists asked for; MIR_E_FORMAT for a host or name that
- *      no cluster would take.
+ *      no cluster would take; MIR_E_CONFLICT: with what the cluster has, an image cannot resolve.
  */
 MIR_MUST_CHECK bool icsp_emit(const struct icsp_pair *pairs, size_t count,
                               const struct icsp_emit_options *options,

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "cli/objects.h"
 
 #define OBJECT_FILE_MAX (256u << 20)
 #define FILE_MODE       0644
@@ -201,44 +202,48 @@ bool emit_write(const struct emit_files *files, const struct emit_output *output
 
 /* ---- objects ---- */
 
+/* Objects of one file follow each other. */
 static bool add_objects(const struct icsp_object_files *objects, struct emit_files *files,
                         struct mir_error *err)
 {
-    for (size_t i = 0; i < objects->count; i++) {
+    for (size_t i = 0; i < objects->count;) {
+        const char *name = objects->items[i].name;
         auto_buf text;
 
         mir_buf_init(&text, OBJECT_FILE_MAX);
-        mir_buf_text(&text, "---\n");
-        mir_yaml_format(objects->items[i].object, &text);
-        if (!mir_buf_check(&text, objects->items[i].name, err))
+        for (; i < objects->count && strcmp(objects->items[i].name, name) == 0; i++) {
+            mir_buf_text(&text, "---\n");
+            mir_yaml_format(objects->items[i].object, &text);
+        }
+        if (!mir_buf_check(&text, name, err))
             return false;
-        emit_files_add(files, objects->items[i].name, mir_buf_span(&text));
+        emit_files_add(files, name, mir_buf_span(&text));
     }
     return true;
 }
 
-static bool add_node_files(const struct icsp_object_files *objects,
+/* cluster: what else there is; takes in the objects. */
+static bool add_node_files(const struct icsp_object_files *objects, struct icsp_objects *cluster,
                            const struct icsp_options *options, struct emit_files *files,
                            struct icsp_findings *findings, struct mir_error *err)
 {
-    struct icsp_objects *input = icsp_objects_new();
     auto_files node = {0};
-    bool ok = true;
 
-    for (size_t i = 0; ok && i < objects->count; i++) {
+    for (size_t i = 0; i < objects->count; i++) {
         auto_json *documents = json_array();
 
         json_array_append(documents, objects->items[i].object);
-        ok = icsp_objects_add(input, documents, objects->items[i].name, findings, err);
+        if (!icsp_objects_add(cluster, documents, objects->items[i].name, findings, err))
+            return false;
     }
-    ok = ok && icsp_compile(input, options, &node, findings, err);
-    icsp_objects_free(input);
-    for (size_t i = 0; ok && i < node.count; i++) {
+    if (!icsp_compile(cluster, options, &node, findings, err))
+        return false;
+    for (size_t i = 0; i < node.count; i++) {
         auto_free char *path = mir_format(NODE_DIR "%s", node.items[i].path);
 
         emit_files_add(files, path, mir_span(node.items[i].data, node.items[i].len));
     }
-    return ok;
+    return true;
 }
 
 static struct icsp_pair *pairs_of(const struct emit_mapping *mapping)
@@ -276,18 +281,36 @@ static void warn_stale(struct cli *cli, const struct emit_files *files, const ch
     }
 }
 
+/* What the cluster has already. */
+static bool read_cluster(const struct icsp_texts *with, struct icsp_objects *cluster,
+                         struct icsp_findings *findings, struct mir_error *err)
+{
+    for (size_t i = 0; i < with->count; i++)
+        if (!cli_objects_read(cluster, with->items[i], findings, err))
+            return mir_context(err, "--with");
+    return true;
+}
+
 bool emit_objects(struct cli *cli, const struct emit_mapping *mapping,
-                  struct icsp_emit_options *options, const struct icsp_options *node,
-                  const struct emit_output *output, struct mir_error *err)
+                  struct icsp_emit_options *options, const struct icsp_texts *with,
+                  const struct icsp_options *node, const struct emit_output *output,
+                  struct mir_error *err)
 {
     auto_free struct icsp_pair *pairs = pairs_of(mapping);
+    struct icsp_objects *cluster = icsp_objects_new();
     auto_object_files objects = {0};
     auto_emit_files files = {0};
     auto_findings findings = {0};
-    bool ok = icsp_emit(pairs, mapping->count, options, &objects, &findings, err) &&
-              add_objects(&objects, &files, err) &&
-              add_node_files(&objects, node, &files, &findings, err);
+    bool ok;
 
+    options->with = with->count > 0 ? cluster : NULL;
+    options->node = node;
+    ok = read_cluster(with, cluster, &findings, err) &&
+         icsp_emit(pairs, mapping->count, options, &objects, &findings, err) &&
+         add_objects(&objects, &files, err) &&
+         add_node_files(&objects, cluster, node, &files, &findings, err);
+    options->with = NULL;
+    icsp_objects_free(cluster);
     if (!emit_findings(cli, &findings, ok && output->strict, err) || !ok)
         return false;
     if (output->dir)
@@ -336,5 +359,5 @@ bool cli_emit_copy(struct cli *cli, const struct copy *copy, const char *dir, st
     if (options.insecure)
         mir_log(&cli->sink, MIR_LEVEL_INFO,
                 "the destination was not verified, so insecureRegistries lists it for the nodes");
-    return emit_objects(cli, &mapping, &options, NULL, &output, err);
+    return emit_objects(cli, &mapping, &options, &(struct icsp_texts){0}, NULL, &output, err);
 }

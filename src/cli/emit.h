@@ -62,11 +62,13 @@ MIR_MUST_CHECK bool emit_write(const struct emit_files *files, const struct emit
 /**
  * The objects for the mapping, and under node/ what they put on a node.
  *
+ * with  files and folders of objects that the cluster has already; they count for the node files.
  * node  how the node files are compiled; NULL: as for a cluster of today that is not known.
  */
 MIR_MUST_CHECK bool emit_objects(struct cli *cli, const struct emit_mapping *mapping,
-                                 struct icsp_emit_options *options, const struct icsp_options *node,
-                                 const struct emit_output *output, struct mir_error *err);
+                                 struct icsp_emit_options *options, const struct icsp_texts *with,
+                                 const struct icsp_options *node, const struct emit_output *output,
+                                 struct mir_error *err);
 
 /** After a copy into a registry: what `emit-icsp` would write, with its defaults, into dir. The
  * mapping is that of the copy (images that are at the destination). Warnings go to the log. */

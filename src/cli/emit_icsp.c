@@ -39,6 +39,7 @@ enum {
     OPT_RELEASE_IMAGE,
     OPT_OCP,
     OPT_STRICT,
+    OPT_WITH,
 };
 
 static const struct cli_option options[] = {
@@ -47,8 +48,12 @@ static const struct cli_option options[] = {
     {"mirror", 0, "HOST[:PORT][/PREFIX]", "where the images are, or will be", OPT_MIRROR},
     {"kind", 0, "LIST", "objects to write: icsp, idms, itms, joined by commas (default icsp)",
      OPT_KIND},
-    {"scope", 0, "LEVEL", "repository (default), namespace or registry: how broad the entries are",
+    {"scope", 0, "LEVEL",
+     "repository (default), namespace, registry or auto: how broad the entries are; auto: as broad "
+     "as is proved to be right",
      OPT_SCOPE},
+    {"with", 0, "FILE|DIR",
+     "objects that the cluster has already (repeatable): what is written goes with them", OPT_WITH},
     {"name", 0, "NAME", "name of the mirror objects (default mirror)", OPT_NAME},
     {"output-dir", 'o', "DIR", "write one file for each object, and the node's tree under node/",
      OPT_OUTPUT_DIR},
@@ -83,7 +88,7 @@ struct arguments {
     const char *from, *mirror;
     struct icsp_options node;
     struct copy_landing landing; /* of --mirror */
-    struct texts allow, block, import, external, cas;
+    struct texts allow, block, import, external, cas, with;
     struct icsp_emit_options emit;
     struct emit_output output;
     struct icsp_ca *ca_items; /* owned, with what they point to */
@@ -96,6 +101,7 @@ static void arguments_release(struct arguments *args)
     free(args->block.items);
     free(args->import.items);
     free(args->external.items);
+    free(args->with.items);
     for (size_t i = 0; args->ca_items && i < args->cas.count; i++) {
         free(args->ca_items[i].host);
         free(args->ca_items[i].pem);
@@ -151,6 +157,7 @@ static bool take_scope(struct cli *cli, const char *value, enum icsp_scope_level
         [ICSP_SCOPE_REPOSITORY] = "repository",
         [ICSP_SCOPE_NAMESPACE] = "namespace",
         [ICSP_SCOPE_REGISTRY] = "registry",
+        [ICSP_SCOPE_AUTO] = "auto",
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -158,7 +165,8 @@ static bool take_scope(struct cli *cli, const char *value, enum icsp_scope_level
             *level = (enum icsp_scope_level)i;
             return true;
         }
-    return cli_usage(cli, err, "--scope %s: must be repository, namespace or registry", value);
+    return cli_usage(cli, err, "--scope %s: must be repository, namespace, registry or auto",
+                     value);
 }
 
 static bool take_depth(const char *value, unsigned *depth, struct mir_error *err)
@@ -209,6 +217,8 @@ static bool take_argument(struct cli *cli, int id, const char *value, void *into
         return take_kinds(cli, value, &args->emit.kinds, err);
     case OPT_SCOPE:
         return take_scope(cli, value, &args->emit.level, err);
+    case OPT_WITH:
+        return add_text(&args->with, value);
     case OPT_NAME:
         return set_text(&args->emit.name, value);
     case OPT_OUTPUT_DIR:
@@ -482,6 +492,7 @@ static bool run(struct cli *cli, struct mir_error *err)
 {
     auto_arguments args = {.emit.kinds = ICSP_KIND_ICSP};
     auto_mapping mapping = {0};
+    struct icsp_texts with;
     bool go;
 
     if (!read_arguments(cli, &args, &go, err) || !go)
@@ -494,7 +505,8 @@ static bool run(struct cli *cli, struct mir_error *err)
     args.emit.block = borrow(&args.block);
     args.emit.import = borrow(&args.import);
     args.emit.external = borrow(&args.external);
-    return emit_objects(cli, &mapping, &args.emit, &args.node, &args.output, err);
+    with = borrow(&args.with);
+    return emit_objects(cli, &mapping, &args.emit, &with, &args.node, &args.output, err);
 }
 
 const struct cli_command cli_emit_icsp = {
@@ -510,7 +522,9 @@ const struct cli_command cli_emit_icsp = {
             "\n"
             "ImageContentSourcePolicy (icsp) and ImageDigestMirrorSet (idms) serve pulls by\n"
             "digest, ImageTagMirrorSet (itms) pulls by tag. A scope broader than a repository\n"
-            "is used only where every image is found through it; others keep their own.",
+            "is used only where every image is found through it; others keep their own. With\n"
+            "--scope auto, or with objects of the cluster, that is proved by compiling all of\n"
+            "them together and looking every image up.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

@@ -172,7 +172,11 @@ static char *choose(const char *mapping_text, enum icsp_scope_level level)
     auto_cover cover = {0};
 
     mapping_parse(&mapping, mapping_text);
-    if (!icsp_cover(mapping.pairs, mapping.count, level, &cover, &findings, &err))
+    if (!icsp_cover(&(struct icsp_cover_request){.pairs = mapping.pairs,
+                                                 .count = mapping.count,
+                                                 .level = level,
+                                                 .kinds = ICSP_KIND_IDMS | ICSP_KIND_ITMS},
+                    &cover, &findings, &err))
         fail_msg("%s: %s", mapping_text, err.text);
     free(mapping.text);
     return cover_text(&cover);
@@ -245,9 +249,9 @@ static void random_mapping(uint32_t *seed, struct mir_buf *text)
             mir_buf_printf(&path, "%s%c", d > 0 ? "/" : "", (char)('a' + next(seed, 3)));
         mir_buf_printf(text, "%sq%u.io/%s=", i > 0 ? " " : "", next(seed, 2), path.ptr);
         if (next(seed, 4) == 0)
-            mir_buf_printf(text, "m/%c", (char)('a' + next(seed, 3)));
+            mir_buf_printf(text, "m.io/%c", (char)('a' + next(seed, 3)));
         else
-            mir_buf_printf(text, "m/p%u/%s", next(seed, 2), path.ptr);
+            mir_buf_printf(text, "m.io/p%u/%s", next(seed, 2), path.ptr);
     }
 }
 
@@ -340,8 +344,11 @@ static void cover_finds_every_image_where_it_is(void **state)
         for (size_t i = 0; i < mapping.count; i++)
             if (next(&seed, 2) == 0)
                 mapping.pairs[i].source_tag = mapping.pairs[i].mirror_tag = "t";
-        if (!icsp_cover(mapping.pairs, mapping.count, (enum icsp_scope_level)(round % 3), &cover,
-                        &findings, &err))
+        if (!icsp_cover(&(struct icsp_cover_request){.pairs = mapping.pairs,
+                                                     .count = mapping.count,
+                                                     .level = (enum icsp_scope_level)(round % 4),
+                                                     .kinds = ICSP_KIND_IDMS | ICSP_KIND_ITMS},
+                        &cover, &findings, &err))
             fail_msg("%s: %s", text.ptr, err.text);
         check_cover(text.ptr, &mapping, &cover);
         free(mapping.text);
