@@ -207,11 +207,17 @@ static json_t *auths_of(const struct edit *edit)
 
 /* ---- helpers ------------------------------------------------------------------------------- */
 
+/* What it answers is of no interest, and might be what it was told. */
 static bool tell(const struct reg_auth_place *place, const char *name, const char *verb,
-                 struct mir_span input, struct mir_buf *answer, struct mir_error *err)
+                 const char *input, struct mir_error *err)
 {
-    mir_buf_init(answer, REG_HELPER_OUTPUT_MAX);
-    return reg_helper_run(name, verb, input, answer, place->cancel, place->sink, err);
+    auto_buf answer = {0};
+    bool ok;
+
+    mir_buf_init(&answer, REG_HELPER_OUTPUT_MAX);
+    ok = reg_helper_run(name, verb, mir_span_of(input), &answer, place->cancel, place->sink, err);
+    mir_wipe(answer.ptr, answer.len);
+    return ok;
 }
 
 bool reg_helper_store(const struct reg_auth_place *place, const char *name, const char *server,
@@ -220,7 +226,6 @@ bool reg_helper_store(const struct reg_auth_place *place, const char *name, cons
     size_t user = strcspn(creds, ":");
     auto_json *message = json_object();
     auto_free_secret char *text = NULL;
-    auto_buf answer = {0};
 
     (void)json_object_set_new(message, "ServerURL", json_string(server));
     (void)json_object_set_new(message, "Username", json_stringn(creds, user));
@@ -231,16 +236,15 @@ bool reg_helper_store(const struct reg_auth_place *place, const char *name, cons
     if (!text)
         return mir_fail(err, MIR_E_USAGE,
                         "docker-credential-%s takes UTF-8 only: the user or password is not", name);
-    return tell(place, name, "store", mir_span_of(text), &answer, err);
+    return tell(place, name, "store", text, err);
 }
 
 bool reg_helper_erase(const struct reg_auth_place *place, const char *name, const char *server,
                       bool *erased, struct mir_error *err)
 {
     struct mir_error trouble = MIR_ERROR_INIT;
-    auto_buf answer = {0};
 
-    if (tell(place, name, "erase", mir_span_of(server), &answer, &trouble)) {
+    if (tell(place, name, "erase", server, &trouble)) {
         *erased = true;
         return true;
     }
@@ -259,7 +263,8 @@ bool reg_helper_erase_all(const struct reg_auth_place *place, const char *name, 
     const char *server;
     json_t *user;
 
-    if (!tell(place, name, "list", mir_span_of(""), &answer, err) ||
+    mir_buf_init(&answer, REG_HELPER_OUTPUT_MAX);
+    if (!reg_helper_run(name, "list", mir_span_of(""), &answer, place->cancel, place->sink, err) ||
         !mir_json_parse_secret(mir_buf_span(&answer), name, &servers, err))
         return false;
     json_object_foreach (servers, server, user)
@@ -304,8 +309,7 @@ static bool check_part(const struct reg_auth_file *file, const struct reg_accoun
 
 #define auto_file __attribute__((cleanup(reg_auth_file_release))) struct reg_auth_file
 
-/* ---- one entry ---------------------------------------------------------------------------------
- */
+/* ---- one entry ----------------------------------------------------------------------------- */
 
 /* All keys that a look-up for a host takes for it; of a part of a host there is one spelling. */
 static bool is_key_of(const struct reg_auth_file *file, const char *key, const char *text,
