@@ -128,7 +128,19 @@ copy 1 --src-tls-verify=true "docker://$N/team/app:1" "bundle:$T/b.tar"
 write "$I;insecure = true"
 get "docker://$I/one/team/app:1"
 
+# ... and https without a certificate that anybody knows
+start_registry --tls; K=0.0.0.0:${REGISTRY##*:}
+CURL=(--cacert "$T/ca.crt") SCHEME=https
+push_layout "$T/plain" "$REGISTRY/four" "$N/team/app:1"
+CURL=() SCHEME=http
+write "$N" "$K/four"
+copy 1 "docker://$N/team/app:1" "bundle:$T/b.tar"
+write "$N" "$K/four;insecure = true"
+get "docker://$N/team/app:1"
+expect_equal "$K/four/team/app" "$(served_by)" 'an insecure mirror with TLS'
+
 # ---- destinations: their entry's own flags, not its mirrors
+write "$I;insecure = true"
 copy 0 "docker://$A/one/team/app:1" "docker://$I/insecure/"
 fetch_compare "$A/one/team/app" "$A/insecure/one/team/app" "$app"
 write "$N"
