@@ -153,6 +153,18 @@ static bool has_body(const struct request *request)
            (length && strcmp(length, "0") != 0);
 }
 
+/* Nothing can be written here. Who tries it under a name that cannot be hears of that first. */
+static bool refuse_method(struct request *request)
+{
+    struct serve_route route;
+    enum serve_problem problem;
+
+    if (serve_route_parse(mir_span_of(request->target), &route, &problem) ||
+        (problem != SERVE_PROBLEM_NAME && problem != SERVE_PROBLEM_DIGEST))
+        problem = SERVE_PROBLEM_METHOD;
+    return serve_answer_problem(&request->exchange, problem);
+}
+
 /* The headers are there. True with nothing queued: go on. */
 static bool begin_answer(struct request *request, const char *method, const char *version)
 {
@@ -167,7 +179,7 @@ static bool begin_answer(struct request *request, const char *method, const char
     if (atomic_load(&request->server->is_finishing))
         return serve_answer_problem(exchange, SERVE_PROBLEM_CLOSING);
     if (!exchange->is_head && strcmp(method, MHD_HTTP_METHOD_GET) != 0)
-        return serve_answer_problem(exchange, SERVE_PROBLEM_METHOD);
+        return refuse_method(request);
     if (has_body(request))
         return serve_answer_problem(exchange, SERVE_PROBLEM_BODY);
     return true;

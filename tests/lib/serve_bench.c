@@ -18,6 +18,7 @@
 #define HEAD_MAX     65536
 #define SECONDS_MAX  20
 #define NARROW_BYTES 4096
+#define WIDE_BYTES   (1 << 20)
 
 /* ---- replies ---- */
 
@@ -119,6 +120,13 @@ int serve_dial(uint16_t port)
 int serve_dial_narrow(uint16_t port)
 {
     return dial(port, NARROW_BYTES);
+}
+
+void serve_widen(int fd)
+{
+    int bytes = WIDE_BYTES;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
 void serve_send(int fd, const char *text)

@@ -38,8 +38,9 @@ char *serve_reply_code(const struct serve_reply *reply);
 
 /** A connection. A test that gets no answer for 20 s does not hang. */
 int serve_dial(uint16_t port);
-/** One that takes few bytes before the server has to wait. */
+/** One that takes few bytes before the server has to wait, and takes more from widen on. */
 int serve_dial_narrow(uint16_t port);
+void serve_widen(int fd);
 void serve_send(int fd, const char *text);
 /** One answer off a connection. */
 void serve_read_reply(int fd, bool has_body, struct serve_reply *out);

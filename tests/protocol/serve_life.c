@@ -181,6 +181,7 @@ static void finish_waits_for_what_is_being_sent(void **state)
     finisher = (struct finisher){.server = t.bench.server, .limit_ms = 60000};
     assert_int_equal(pthread_create(&finisher.thread, NULL, run_finisher, &finisher), 0);
     expect_refusals(other);
+    serve_widen(t.fd);
     serve_read_reply(t.fd, true, &reply);
     assert_int_equal(pthread_join(finisher.thread, NULL), 0);
     assert_int_equal(finisher.left, 0);
@@ -201,6 +202,7 @@ static void finish_waits_no_longer_than_it_may(void **state)
     wait_until_it_sends(&t);
     assert_int_equal(serve_finish(t.bench.server, 30000), 1); /* the clock runs fast here */
     serve_bench_stop(&t.bench);
+    serve_widen(t.fd);
     serve_read_reply(t.fd, true, &reply);
     assert_int_equal(reply.status, 0);
     end_transfer(&t);
@@ -263,6 +265,7 @@ static void a_slow_reader_is_not_cut(void **state)
     wait_until_it_sends(&t);
     fake_clock_advance(&t.bench.clock, 3600000);
     serve_tick(t.bench.server);
+    serve_widen(t.fd);
     serve_read_reply(t.fd, true, &reply);
     assert_int_equal(reply.status, 200);
     end_transfer(&t);

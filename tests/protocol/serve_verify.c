@@ -328,6 +328,7 @@ static void expect_broken_off(struct transfer *t, size_t right)
 {
     auto_reply reply = {.status = 0};
 
+    serve_widen(t->fd);
     serve_read_reply(t->fd, true, &reply);
     assert_int_equal(reply.status, 0);
     assert_non_null(reply.head); /* it had begun */
@@ -385,6 +386,7 @@ static void a_bundle_replaced_while_it_is_sent_is_sent_to_its_end(void **state)
         target = blob_target(&t.layer);
         assert_int_equal(serve_bench_status(&t.bench, "GET", target), 404);
         assert_int_equal(serve_bench_status(&t.bench, "GET", "/v2/team/app/manifests/sbom"), 200);
+        serve_widen(t.fd);
         serve_read_reply(t.fd, true, &reply);
         assert_int_equal(reply.status, 200);
         assert_true(is_right(&reply, &t.layer));
