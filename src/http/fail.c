@@ -180,7 +180,7 @@ bool http_fail_try(const struct http_try *t, CURLcode code, struct mir_error *er
     (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
     if (t->proxy && tunnel >= 300)
         return fail_proxy_status(t, (int)tunnel, err);
-    if (t->response->via && t->response->status == 407)
+    if (t->proxy && t->response->via && t->response->status == 407)
         return fail_proxy_status(t, 407, err);
     text = hide_user_info(mir_strdup(seek_alert(t, code, alert) ? alert : words));
     if (t->proxy && is_proxy_trouble(code))

@@ -144,7 +144,7 @@ static bool read_address(struct mir_span text, struct address *out)
 
     if (text.len >= 2 && text.ptr[0] == '[' && mir_span_ends_with(text, "]"))
         text = mir_span(text.ptr + 1, text.len - 2);
-    if (text.len >= sizeof(word))
+    if (text.len == 0 || text.len >= sizeof(word))
         return false;
     memcpy(word, text.ptr, text.len);
     if (inet_pton(AF_INET6, word, out->bytes) == 1)
