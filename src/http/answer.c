@@ -188,12 +188,33 @@ static bool accept_whole(struct http_try *t)
     return !content_length(t->response, &total) || check_total(t, total);
 }
 
+/* Where it sends us next would be shown and told to others. */
+static bool keeps_login(const struct http_try *t)
+{
+    static const char *const leading[] = {"Location", "WWW-Authenticate"};
+
+    for (size_t i = 0; i < sizeof(leading) / sizeof(leading[0]); i++) {
+        for (size_t n = 0;; n++) {
+            const char *value = http_response_header_at(t->response, leading[i], n);
+
+            if (!value)
+                break;
+            if (http_repeats_login(value, t->request->authorization))
+                return false;
+        }
+    }
+    return true;
+}
+
 /* The header is complete: what is to happen with the body? */
 bool http_answer_begin(struct http_try *t)
 {
     int status = t->response->status;
     uint64_t len = 0;
 
+    if (!keeps_login(t))
+        return refuse(t, MIR_E_PROTOCOL,
+                      "the server puts what we log in with into where it sends us");
     t->has_length = is_chunked(t->response) || content_length(t->response, &len);
     if (status < 200 || status > 299) {
         t->mode = HTTP_BODY_REFUSAL;

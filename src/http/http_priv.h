@@ -233,6 +233,10 @@ bool http_is_tls_alert(const char *curl_text);
 /** Was it about our certificate, or that we had none? TLS 1.3 says so after the handshake. */
 bool http_is_client_alert(const char *curl_text);
 
+/* echo.c */
+/** Does a header's value have what we log in with, or what that is made of, escaped or not? */
+bool http_repeats_login(const char *text, const char *authorization);
+
 /* answer.c: judging the header of an answer */
 bool http_answer_header(struct http_try *t, struct mir_span line);
 bool http_answer_begin(struct http_try *t);

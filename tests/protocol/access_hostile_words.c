@@ -154,6 +154,36 @@ static void refusal_does_not_repeat_a_token(void **state)
     }
 }
 
+/* Into where we go next, so that a log, or another host, has it. */
+static void location_does_not_take_a_login_along(void **state)
+{
+    auto_free char *pair = mir_base64_encode(mir_span_of(CREDS));
+    auto_free char *spelled = mir_format("%%%02x%s", pair[0], pair + 1);
+    const char *const values[] = {pair, spelled, "me:p%40ss%2Fw0rd%20hush"};
+    auto_secrets secrets = {.count = 0};
+
+    (void)state;
+    secrets_add_login(&secrets, "me", PASSWORD);
+    for (size_t i = 0; i < COUNT(values) * 3; i++) {
+        auto_server *other = server_start(NULL, 0);
+        auto_free char *away =
+            mir_format("Location: %s/%s/x?a=b\r\n", server_url(other), values[i / 3]);
+        auto_free char *realm = mir_format("WWW-Authenticate: Bearer realm=\"%s/%s\"\r\n",
+                                           server_url(other), values[i / 3]);
+        const struct server_reply replies[] = {
+            {.lacks = "Authorization: Basic",
+             .status = 401,
+             .headers = "WWW-Authenticate: Basic realm=\"x\"\r\n"},
+            {.status = i % 3 == 0   ? 307
+                       : i % 3 == 1 ? 202
+                                    : 401,
+             .headers = i % 3 == 2 ? realm : away}};
+
+        refuse_and_look(&secrets, replies, COUNT(replies), values[i / 3]);
+        assert_int_equal(server_connections(other), 0);
+    }
+}
+
 static void refusal_moves_no_terminal(void **state)
 {
     static const char *const rows[] = {"\x1b[2J\x1b]0;owned\x07 gone",
@@ -334,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refusal_does_not_repeat_a_password),
         cmocka_unit_test(refusal_does_not_repeat_a_token),
+        cmocka_unit_test(location_does_not_take_a_login_along),
         cmocka_unit_test(refusal_moves_no_terminal),
         cmocka_unit_test(signature_that_has_expired_is_asked_for_again),
         cmocka_unit_test(signature_that_expires_under_way_is_asked_for_again),
