@@ -248,6 +248,22 @@ static void answers_after_a_pause_are_taken(void **state)
     }
 }
 
+/* Who asks for little does not complain that it is. */
+static void answers_as_slow_as_the_limit_are_taken(void **state)
+{
+    static const struct server_reply reply = {
+        .status = 200, .body = BODY, .fault = SERVER_FAULT_DRIP, .fault_at = DROP_MS};
+    auto_server *server = server_start(&reply, 1);
+    auto_reg_bench b;
+
+    (void)state;
+    reg_bench_start(&b, server,
+                    &(struct reg_options){.stall_timeout_ms = PATIENCE_MS, .limit_rate = 2048});
+    must(get_blob(&b, BODY), &b.err);
+    assert_string_equal(b.got.ptr, BODY);
+    assert_int_equal(server_count(server, NULL, NULL), 1);
+}
+
 /* ---- without end --------------------------------------------------------------------------- */
 
 static char *repeated(const char *head, const char *piece, size_t count)
@@ -481,6 +497,7 @@ int main(void)
         cmocka_unit_test(uploads_that_are_not_read_end),
         cmocka_unit_test(body_in_drops_is_still_of_use),
         cmocka_unit_test(answers_after_a_pause_are_taken),
+        cmocka_unit_test(answers_as_slow_as_the_limit_are_taken),
         cmocka_unit_test(answers_without_end_are_cut),
         cmocka_unit_test(lengths_that_are_lies_harm_nobody),
         cmocka_unit_test(body_after_a_head_is_no_answer),
