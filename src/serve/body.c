@@ -47,7 +47,7 @@ static bool is_sound(struct body *body, struct mir_error *err)
         return true;
     }
     serve_proof_set(content, SERVE_PROOF_DAMAGED, &body->options.stamp);
-    return false;
+    return serve_proof_damaged(content, err);
 }
 
 /* The next piece; the last one only when the whole is right. */
@@ -77,7 +77,7 @@ static ssize_t next_piece(void *ctx, uint64_t at, char *bytes, size_t max)
 
     if (at == body->next && read_piece(body, bytes, len, &err))
         return (ssize_t)len;
-    mir_log(body->options.sink, MIR_LEVEL_ERROR, "%s: %s: broken off",
+    mir_log(body->options.sink, MIR_LEVEL_ERROR, "%s: broken off: %s",
             bundle_reader_path(body->options.content->reader), err.text);
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }

@@ -4,6 +4,7 @@
  */
 #include "serve/proof_priv.h"
 
+#include "base/mem.h"
 #include "serve/catalog_priv.h"
 
 void serve_proof_init(struct serve_proof *proof)
@@ -88,5 +89,12 @@ bool serve_proof_make(struct serve_content *content, const struct mir_cancel *ca
         return true;
     }
     serve_proof_set(content, SERVE_PROOF_DAMAGED, &stamp);
-    return mir_context(err, "%s is damaged", bundle_reader_path(content->reader));
+    return serve_proof_damaged(content, err);
+}
+
+bool serve_proof_damaged(const struct serve_content *content, struct mir_error *err)
+{
+    auto_free char *where = bundle_reader_where(content->reader, &content->blob->digest);
+
+    return mir_context(err, "%s is damaged%s", bundle_reader_path(content->reader), where);
 }

@@ -47,6 +47,9 @@ void serve_proof_set(struct serve_content *content, enum serve_proof_state state
 /** Take over what is known of the same bytes in another catalog. */
 void serve_proof_take(struct serve_content *content, struct serve_content *from);
 
+/** Put into the error which bundle is damaged, and where: in which volumes. False. */
+bool serve_proof_damaged(const struct serve_content *content, struct mir_error *err);
+
 /** Hash the whole blob, unless it is known. err: MIR_E_DIGEST when it is damaged, MIR_E_CANCELLED.
  */
 MIR_MUST_CHECK bool serve_proof_make(struct serve_content *content, const struct mir_cancel *cancel,

@@ -71,3 +71,18 @@ for how in short keep; do
         pull_with_podman "$node" "$base" base
     fi
 done
+
+# A chain: May leaves out what April holds, April what March does. All three are one registry; without
+# the first, what only it has is not served.
+images "$T/plain" plain --layer-bytes 300000 --seed 5 >/dev/null
+five=$(image_digest "$T/plain" "$N/team/app:1")
+[ "$five" != "$one" ]
+expect_status 0 mirror copy -q --since "bundle:$T/april.tar" "oci:$T/plain" "bundle:$T/may.tar"
+start_serve "bundle:$T/may.tar" "bundle:$T/april.tar" "bundle:$T/v/march.tar"
+for digest in "$one" "$two" "$base" "$five"; do
+    expect_status 0 skopeo copy -q --all --src-tls-verify=false "docker://$SERVE/team/app@$digest" "dir:$T/got"
+    expect_equal "${digest#sha256:}" "$(sha256sum <"$T/got/manifest.json" | cut -d ' ' -f 1)"
+    rm -rf "$T/got"
+done
+start_serve "bundle:$T/may.tar" "bundle:$T/april.tar"
+expect_status 1 skopeo copy -q --all --src-tls-verify=false "docker://$SERVE/base@$base" "dir:$T/got"
