@@ -238,13 +238,18 @@ static void compare_flags(struct comparison *c, const struct pair *pair, const c
         drains(c, &spot, rule, "%s becomes %s", key, then ? "true" : "false");
 }
 
-static const struct icsp_mirror *find_mirror(const struct icsp_registry *entry,
-                                             const char *location)
+/* Location -> the first mirror there; borrows the entry. */
+static struct mir_map *index_mirrors(const struct icsp_registry *entry)
 {
-    for (size_t i = 0; i < entry->mirror_count; i++)
-        if (strcmp(entry->mirrors[i].location, location) == 0)
-            return &entry->mirrors[i];
-    return NULL;
+    struct mir_map *index = mir_map_new_borrowing();
+
+    for (size_t i = 0; i < entry->mirror_count; i++) {
+        struct mir_span location = mir_span_of(entry->mirrors[i].location);
+
+        if (!mir_map_find(index, location))
+            mir_map_set(index, location, &entry->mirrors[i]);
+    }
+    return index;
 }
 
 static const char *pull_word(const struct icsp_mirror *mirror)
@@ -262,12 +267,14 @@ static const char *pull_word(const struct icsp_mirror *mirror)
 
 static void compare_lost_mirrors(struct comparison *c, const struct pair *pair)
 {
+    auto_map *then = index_mirrors(*pair->then);
+
     for (size_t i = 0; i < (*pair->now)->mirror_count; i++) {
         const struct icsp_mirror *mirror = &(*pair->now)->mirrors[i];
         struct spot spot = {
             .conf = c->now, .entry = pair->now, .mirror = mirror, .key = "location"};
 
-        if (!find_mirror(*pair->then, mirror->location))
+        if (!mir_map_find(then, mir_span_of(mirror->location)))
             drains(c, &spot, "mirror-removed", "the mirror \"%.200s\" goes away", mirror->location);
     }
 }
@@ -275,9 +282,11 @@ static void compare_lost_mirrors(struct comparison *c, const struct pair *pair)
 /* A location that is listed twice is judged by what stands first in the old file. */
 static void compare_new_mirrors(struct comparison *c, const struct pair *pair)
 {
+    auto_map *now = index_mirrors(*pair->now);
+
     for (size_t i = 0; i < (*pair->then)->mirror_count; i++) {
         const struct icsp_mirror *mirror = &(*pair->then)->mirrors[i];
-        const struct icsp_mirror *before = find_mirror(*pair->now, mirror->location);
+        const struct icsp_mirror *before = mir_map_find(now, mir_span_of(mirror->location));
         struct spot spot = {
             .conf = c->then, .entry = pair->then, .mirror = mirror, .key = "pull-from-mirror"};
 
@@ -297,6 +306,8 @@ static void compare_new_mirrors(struct comparison *c, const struct pair *pair)
 /* The same where the entry says for all mirrors what they are for. */
 static void compare_mirrors_by_entry(struct comparison *c, const struct pair *pair)
 {
+    auto_map *now = index_mirrors(*pair->now);
+
     compare_flags(c, pair, "mirror-by-digest-only", "entry-digest-only", (*pair->now)->digest_only,
                   (*pair->then)->digest_only);
     if ((*pair->now)->digest_only != (*pair->then)->digest_only)
@@ -307,7 +318,7 @@ static void compare_mirrors_by_entry(struct comparison *c, const struct pair *pa
         struct spot spot = {
             .conf = c->then, .entry = pair->then, .mirror = mirror, .key = "location"};
 
-        if (!find_mirror(*pair->now, mirror->location))
+        if (!mir_map_find(now, mir_span_of(mirror->location)))
             drains(c, &spot, "mirror-added",
                    "the mirror \"%.200s\" is new, and not for pulls by digest only",
                    mirror->location);

@@ -41,7 +41,8 @@ static void say_left(struct migration *m, json_t *object, unsigned line)
                                  .field = version ? "apiVersion" : NULL,
                                  .value = version ? text_of(object, "apiVersion") : NULL,
                                  .rule = "not-migrated"},
-             NULL, "left as it is: only " OLD_KIND " (" OLD_VERSION ") is migrated");
+             "apply it as before",
+             "left as it is: only " OLD_KIND " (" OLD_VERSION ") is migrated");
 }
 
 static void collect(struct migration *m, json_t *list, unsigned depth)
@@ -140,8 +141,8 @@ static bool migrate(struct migration *m, struct icsp_objects *objects, json_t **
 
     if (json_array_size(m->olds) == 0)
         return icsp_reject(m->findings, err, MIR_E_FORMAT,
-                           (struct icsp_place){.label = m->file, .rule = "not-migrated"}, NULL,
-                           "holds no " OLD_KIND);
+                           (struct icsp_place){.label = m->file, .rule = "not-migrated"},
+                           "name the files that do", "holds no " OLD_KIND);
     /* For the types of the fields. */
     if (!icsp_objects_add(objects, m->olds, m->file, m->findings, err))
         return false;

@@ -321,26 +321,100 @@ bool icsp_registries_build(struct icsp_registries *registries,
 
 /* ---- looking up ---- */
 
+/* The search for the entry of one reference. */
+struct search {
+    const struct icsp_registries *registries;
+    struct mir_span ref;
+    const struct icsp_registry *best;
+    size_t matched;
+};
+
+/* The longest scope wins, of two that are as long the smaller, of equal ones the first. */
+static void consider(struct search *s, const struct icsp_registry *registry)
+{
+    struct mir_span scope = icsp_registry_scope(registry);
+    struct mir_span best = s->best ? icsp_registry_scope(s->best) : (struct mir_span){0};
+    size_t len;
+
+    if (!icsp_prefix_match(scope, s->ref, &len))
+        return;
+    if (s->best &&
+        (scope.len < best.len || (scope.len == best.len && mir_span_compare(scope, best) >= 0)))
+        return;
+    s->best = registry;
+    s->matched = len;
+}
+
+static void consider_all(struct search *s)
+{
+    for (size_t i = 0; i < s->registries->count; i++)
+        consider(s, s->registries->items[i]);
+}
+
+static void consider_scope(struct search *s, struct mir_span scope)
+{
+    const struct icsp_registry *found = mir_map_find(s->registries->by_scope, scope);
+
+    if (found)
+        consider(s, found);
+}
+
+/* Where a scope can end in a reference. */
+static bool is_end(struct mir_span ref, size_t at)
+{
+    return at == ref.len || strchr(":/@", ref.ptr[at]) != NULL;
+}
+
+/* All scopes that can match: what the reference begins with, and "*" with a part of its host that
+ * begins with a dot. */
+static void consider_scopes(struct search *s, size_t host_len)
+{
+    auto_free char *wildcard = mir_alloc(s->ref.len + 2);
+
+    wildcard[0] = '*';
+    for (size_t end = 0; end <= s->ref.len; end++) {
+        if (!is_end(s->ref, end))
+            continue;
+        consider_scope(s, mir_span_first(s->ref, end));
+        for (size_t dot = 0; dot < host_len && dot < end; dot++) {
+            if (s->ref.ptr[dot] != '.')
+                continue;
+            memcpy(wildcard + 1, s->ref.ptr + dot, end - dot);
+            consider_scope(s, mir_span(wildcard, end - dot + 1));
+        }
+    }
+}
+
+/* How many scopes that would be. */
+static size_t count_scopes(struct mir_span ref, size_t host_len)
+{
+    size_t ends = 0;
+    size_t dots = 0;
+
+    for (size_t i = 0; i <= ref.len; i++)
+        ends += is_end(ref, i);
+    for (size_t i = 0; i < host_len; i++)
+        dots += ref.ptr[i] == '.';
+    return ends * (dots + 1);
+}
+
 const struct icsp_registry *icsp_registries_find(const struct icsp_registries *registries,
                                                  struct mir_span ref, size_t *matched)
 {
-    const struct icsp_registry *best = NULL;
-    struct mir_span best_scope = {0};
+    struct search s = {.registries = registries, .ref = ref};
+    size_t host_len;
 
-    for (size_t i = 0; i < registries->count; i++) {
-        struct mir_span scope = icsp_registry_scope(registries->items[i]);
-        size_t len;
-
-        if (!icsp_prefix_match(scope, ref, &len))
-            continue;
-        if (best && (scope.len < best_scope.len ||
-                     (scope.len == best_scope.len && mir_span_compare(scope, best_scope) >= 0)))
-            continue;
-        best = registries->items[i];
-        best_scope = scope;
-        *matched = len;
-    }
-    return best;
+    if (!mir_span_find(ref, '/', &host_len))
+        host_len = ref.len;
+    /* The index is of use where it is by what is looked up, and where there are many entries. */
+    if (registries->generation->scope_is_location ||
+        registries->count <= count_scopes(ref, host_len))
+        consider_all(&s);
+    else
+        consider_scopes(&s, host_len);
+    if (s.best)
+        *matched = s.matched;
+    return s.best;
 }
 
 bool icsp_rewrite(struct mir_span ref, size_t matched, const char *location, char **text,

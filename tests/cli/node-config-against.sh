@@ -84,7 +84,7 @@ patch -s -d patched -p1 <big.diff
 find patched -type d -empty -delete
 diff -r patched other || fail "the difference does not lead there"
 cp -r big applied
-(cd applied && git init -q . && mirror node-config --against . ../other.yaml | git apply)
+(cd applied && git init -q . && mirror node-config --against . ../other.yaml 2>/dev/null | git apply)
 rm -rf applied/.git
 find applied -type d -empty -delete
 diff -r applied other || fail "git does not get there"
@@ -122,6 +122,40 @@ expect_equal '{"action":"nothing","files":[],"causes":[]}' "$(jq -c .changes "$o
 # An older generation knows less, and says so.
 expect_status 0 mirror node-config --ocp 4.6 --against node2 one.yaml
 expect_contains "$out" '  reboot: etc/containers/registries.conf: any change reboots' '(not certain)'
+
+# What objects do to a node that has one mirror for digests: only more of the same goes without a drain.
+becomes() { # ACTION RULE OBJECTS
+    expect_status 0 mirror node-config --against node --json "$3"
+    expect_equal "$1 $2" "$(jq -r '.changes | .action as $action |
+        "\($action) \([.causes[] | select(.action == $action)][0].rule)"' "$out")" "$3"
+}
+{ cat one.yaml && idms q.io/b m.io/b | sed 's/: x}/: second}/'; } >more.yaml
+becomes reload file more.yaml
+sed 's/config.openshift.io.v1/operator.openshift.io\/v1alpha1/; s/ImageDigestMirrorSet/ImageContentSourcePolicy/
+    s/imageDigestMirrors/repositoryDigestMirrors/' more.yaml >icsp.yaml
+becomes reload file icsp.yaml
+{ cat one.yaml && idms q.io/b m.io/b | sed 's/\]}\]/], mirrorSourcePolicy: NeverContactSource}]/; s/: x}/: second}/'; } >never-new.yaml
+becomes reload file never-new.yaml
+sed 's/\]}\]/], mirrorSourcePolicy: NeverContactSource}]/' one.yaml >never.yaml
+becomes drain entry-blocked never.yaml
+{ cat one.yaml && idms q.io/b m.io/b | sed 's/ImageDigest/ImageTag/; s/imageDigest/imageTag/'; } >tags.yaml
+becomes drain entry-added tags.yaml
+{ cat one.yaml && idms q.io/a m.io/a | sed 's/ImageDigest/ImageTag/; s/imageDigest/imageTag/'; } >same-tags.yaml
+becomes drain mirror-pull same-tags.yaml
+{ cat one.yaml && image '{blockedRegistries: [b.io]}'; } >blocked.yaml
+becomes drain entry-added blocked.yaml
+{ cat one.yaml && image '{blockedRegistries: [q.io/a/b]}'; } >blocked-inside.yaml
+becomes reload file blocked-inside.yaml
+{ cat one.yaml && image '{insecureRegistries: [i.io]}'; } >insecure.yaml
+becomes drain entry-added insecure.yaml
+{ cat one.yaml && image '{insecureRegistries: [m.io]}'; } >insecure-mirror.yaml
+becomes drain entry-added insecure-mirror.yaml
+{ cat one.yaml && image '{allowedRegistries: [q.io]}'; } >allowed.yaml
+becomes reload file allowed.yaml
+idms q.io/a/b m.io/a/b >finer.yaml
+becomes drain entry-removed finer.yaml
+idms q.io m.io >broader.yaml
+becomes drain entry-removed broader.yaml
 
 # Long lists of causes are cut for people, not for programs.
 for i in $(seq 30); do idms "q.io/$i" "m.io/$i" | sed "s/name: x/name: x$i/"; done >many.yaml

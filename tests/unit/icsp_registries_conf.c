@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "icsp/registries_priv.h"
+#include "icsp/scope_priv.h"
 
 /* One mirror set with at most two mirrors. */
 struct set_row {
@@ -211,6 +212,71 @@ static void registries_conf_finds_the_longest_prefix(void **state)
     }
 }
 
+static unsigned roll(uint64_t *state, unsigned below)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (unsigned)(*state >> 33) % below;
+}
+
+/* A name over few letters, so that prefixes meet: a.b.a:5/b/a@, "*." in front for some scopes. */
+static void random_name(uint64_t *chance, bool is_scope, struct mir_buf *out)
+{
+    mir_buf_clear(out);
+    if (is_scope && roll(chance, 3) == 0)
+        mir_buf_text(out, "*.");
+    for (unsigned n = 1 + roll(chance, 3); n > 0; n--)
+        mir_buf_printf(out, "%c%s", 'a' + (int)roll(chance, 2), n > 1 ? "." : "");
+    if (roll(chance, 4) == 0)
+        mir_buf_text(out, ":5");
+    for (unsigned n = roll(chance, 4); n > 0; n--)
+        mir_buf_printf(out, "/%c", 'a' + (int)roll(chance, 2));
+    if (!is_scope)
+        mir_buf_text(out, roll(chance, 2) ? ":t.a" : "@a.b:c");
+}
+
+/* With many entries an index is used: it finds what looking at every entry finds. */
+static void registries_conf_finds_the_same_among_many(void **state)
+{
+    uint64_t chance = 12345;
+    auto_registries registries;
+    auto_buf name;
+
+    (void)state;
+    mir_buf_init(&name, 4096);
+    icsp_registries_init(&registries, &icsp_generation_current);
+    for (unsigned i = 0; i < 300; i++) {
+        struct icsp_registry *entry = icsp_registries_append(&registries);
+
+        random_name(&chance, true, &name);
+        entry->prefix = mir_strdup(name.ptr);
+        entry->location = mir_strdup("x.io");
+        icsp_registries_index(&registries, entry);
+    }
+    for (unsigned run = 0; run < 20000; run++) {
+        const struct icsp_registry *best = NULL;
+        size_t best_len = 0;
+        size_t matched = 0;
+
+        random_name(&chance, false, &name);
+        for (size_t i = 0; i < registries.count; i++) {
+            const struct icsp_registry *entry = registries.items[i];
+            int longer = best ? (int)strlen(entry->prefix) - (int)strlen(best->prefix) : 1;
+            size_t len;
+
+            if (!icsp_prefix_match(mir_span_of(entry->prefix), mir_buf_span(&name), &len) ||
+                longer < 0 || (longer == 0 && strcmp(entry->prefix, best->prefix) >= 0))
+                continue;
+            best = entry;
+            best_len = len;
+        }
+        if (icsp_registries_find(&registries, mir_buf_span(&name), &matched) != best ||
+            matched != best_len)
+            fail_msg("%s: should be %s", name.ptr, best ? best->prefix : "nothing");
+    }
+}
+
 static void search_file_has_three_lines(void **state)
 {
     auto_list list = {0};
@@ -236,6 +302,7 @@ int main(void)
         cmocka_unit_test(registries_conf_refuses_mirrors_of_a_wildcard_to_inherit),
         cmocka_unit_test(registries_conf_is_encoded_to_the_byte),
         cmocka_unit_test(registries_conf_finds_the_longest_prefix),
+        cmocka_unit_test(registries_conf_finds_the_same_among_many),
         cmocka_unit_test(search_file_has_three_lines),
     };
 
