@@ -15,6 +15,8 @@
 #define CERT_FILES_MAX 256 /* in one folder */
 
 struct cert_set {
+    const struct mir_sink *sink;
+    bool was_named; /* the folder: by an option; else it is one of certs.d */
     char **cas;
     size_t ca_count;
     size_t ca_capacity;
@@ -87,12 +89,26 @@ static bool check_partner(const char *dir, const char *name, const char *ending,
     return mir_fail(err, MIR_E_USAGE, "%s/%s needs %s beside it", dir, name, partner);
 }
 
+/* Packages leave links in such folders to what another one would bring; one that leads nowhere is
+ * no reason to fail. */
+static void take_ca(struct cert_set *set, const char *dir, const char *name)
+{
+    auto_free char *path = mir_format("%s/%s", dir, name);
+    struct stat st;
+
+    if (stat(path, &st) != 0 && errno == ENOENT) {
+        mir_log(set->sink, MIR_LEVEL_DEBUG, "%s leads nowhere", path);
+        return;
+    }
+    mir_grow(&set->cas, set->ca_count, &set->ca_capacity, sizeof(*set->cas));
+    set->cas[set->ca_count++] = mir_steal(&path);
+}
+
 static bool take_file(struct cert_set *set, const char *dir, const char *name,
                       struct mir_error *err)
 {
     if (mir_ends_with(name, ".crt")) {
-        mir_grow(&set->cas, set->ca_count, &set->ca_capacity, sizeof(*set->cas));
-        set->cas[set->ca_count++] = mir_format("%s/%s", dir, name);
+        take_ca(set, dir, name);
         return true;
     }
     if (mir_ends_with(name, ".key"))
@@ -121,6 +137,10 @@ static bool read_dir(const char *dir, struct cert_set *set, struct mir_error *er
     int count = scandir(dir, &entries, NULL, alphasort);
     bool ok = true;
 
+    if (count < 0 && errno == EACCES && !set->was_named) {
+        mir_log(set->sink, MIR_LEVEL_DEBUG, "%s may not be read", dir);
+        return true;
+    }
     if (count < 0)
         return mir_fail_errno(err, "certificates in %s", dir);
     if (count > CERT_FILES_MAX)
@@ -141,7 +161,8 @@ bool reg_certs_load(const struct reg_client *client, const char *host, bool veri
                     struct mir_error *err)
 {
     auto_free char *dir = reg_certs_folder(client, host);
-    auto_cert_set set = {0};
+    auto_cert_set set = {.sink = client->options.sink,
+                         .was_named = client->options.cert_dir != NULL};
     auto_free char *folder = dir ? mir_strdup(dir) : proposed_dir(host);
     struct http_tls_options options = {
         .verify = verify, .folder = folder, .options = client->options.option_prefix};

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -324,6 +325,40 @@ static void certs_d_hints_name_the_folder_and_the_options(void **state)
     reg_bench_empty_home(*state);
 }
 
+/* A link that leads nowhere, and a folder that is for others: nothing is trusted for them, and
+ * nothing else fails. */
+static void certs_d_may_hold_what_cannot_be_read(void **state)
+{
+    auto_scratch *dir = scratch_new();
+    auto_server *server = server_start(gives, COUNT(gives));
+    auto_free char *folder =
+        mir_format("%s/.config/containers/certs.d/%s", dir, server_host(server));
+    auto_free char *link = mir_format("%s/redhat-ca.crt", folder);
+    const uid_t user = geteuid();
+    struct mir_error err = MIR_ERROR_INIT;
+    auto_reg_bench b;
+    auto_reg_bench locked;
+
+    reg_bench_empty_home(dir);
+    must(mir_make_parent_dirs(link, &err), &err);
+    assert_int_equal(symlink("/nonexistent/ca.pem", link), 0);
+    reg_bench_start(&b, server, NULL);
+    must_get(&b);
+    assert_true(reg_bench_said(&b, "redhat-ca.crt leads nowhere"));
+
+    assert_int_equal(chmod(dir, 0711), 0);
+    assert_int_equal(chmod(folder, 0), 0);
+    assert_int_equal(seteuid(user == 0 ? 65534 : user), 0);
+    reg_bench_start(&locked, server, NULL);
+    if (!get_manifest(&locked, "v1"))
+        print_error("%s\n", locked.err.text);
+    assert_int_equal(seteuid(user), 0);
+    assert_int_equal(chmod(folder, 0700), 0);
+    assert_int_equal(locked.err.code, MIR_OK);
+    assert_true(reg_bench_said(&locked, "may not be read"));
+    reg_bench_empty_home(*state);
+}
+
 static void cert_dir_pairs_have_to_be_whole(void **state)
 {
     const struct server_reply replies[] = {{.status = 200, .body = MANIFEST}};
@@ -369,6 +404,7 @@ int main(void)
         cmocka_unit_test(tls_verify_takes_no_excuse),
         cmocka_unit_test(certs_d_is_found_in_the_home_folder),
         cmocka_unit_test(certs_d_hints_name_the_folder_and_the_options),
+        cmocka_unit_test(certs_d_may_hold_what_cannot_be_read),
         cmocka_unit_test(cert_dir_pairs_have_to_be_whole),
     };
 
