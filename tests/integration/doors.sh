@@ -122,6 +122,27 @@ through mutual-certs.d tls-verify=true
 forget
 shut "wants a client certificate, and got none" tls-verify=true "cert-dir=$T/ca-only"
 
+# ---- insecure in registries.conf, without a word on the command line -------------------------
+# 0.0.0.0 leads here without being loopback, which would be let off anyway.
+insecure() {
+    mkdir -p "$HOME/.config/containers"
+    printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$@" \
+        >"$HOME/.config/containers/registries.conf"
+}
+start_registry --htpasswd; A=0.0.0.0:${REGISTRY#*:}
+start_registry --htpasswd; B=0.0.0.0:${REGISTRY#*:}
+CURL=(-u pilot:secret) SCHEME=http
+insecure "$A" "$B"
+through insecure-http creds=pilot:secret
+shut "does not answer with TLS" creds=pilot:secret tls-verify=true
+start_registry --tls --htpasswd; A=0.0.0.0:${REGISTRY#*:}
+start_registry --tls --htpasswd; B=0.0.0.0:${REGISTRY#*:}
+CURL=(-k -u pilot:secret) SCHEME=https
+insecure "$A" "$B"
+through insecure-https creds=pilot:secret
+rm "$HOME/.config/containers/registries.conf"
+shut "is signed by CN = test CA, which is not trusted here" creds=pilot:secret
+
 # ---- through a proxy that wants a login, to names that only it knows ------------------------
 A=source.mirror.test B=dest.mirror.test:5000
 start_registry --htpasswd; a=$REGISTRY
