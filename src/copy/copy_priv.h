@@ -33,7 +33,8 @@ struct copy_image {
     const struct copy_origin *origin; /* with tries: the one that has it, once that is known */
     struct copy_try *tries;           /* none: its own place alone */
     size_t try_count;
-    char *served_by;            /* "host/repo", when it is not the image's own; else NULL */
+    bool was_asked_for; /* at its own places; images of one digest share what one of them got */
+    char *served_by;    /* "host/repo", when it is not the image's own; else NULL */
     struct img_ref destination; /* docker only; host NULL until it is known */
     bool lands_insecure;        /* the destination's host is */
     char *landing;              /* destination as text */

@@ -266,6 +266,7 @@ static bool resolve_digest(struct copy_worker *worker, struct job *job, struct m
     }
     if (!is_new)
         return true;
+    image->was_asked_for = true;
     job->manifest->origin = origin_of(job);
     return load_from_origin(worker, job->manifest, job, err);
 }
@@ -449,6 +450,7 @@ static void push_image(struct copy *copy, struct copy_image *image)
 {
     struct job job = {.kind = JOB_IMAGE,
                       .image = image,
+                      .manifest = image->root,
                       .wants = image->wants,
                       .want_count = image->want_count,
                       .cut = image->cut};
@@ -472,6 +474,29 @@ static size_t count_planned(const struct copy *copy)
     return planned;
 }
 
+/* What one image's places did not have another's may: the same bytes under another name. */
+static bool push_again(struct copy *copy, struct copy_image *image)
+{
+    struct copy_manifest *root = image->root;
+
+    if (image->error || !root || !root->error || root->bytes || image->was_asked_for)
+        return false;
+    free(root->error);
+    root->error = NULL;
+    atomic_fetch_sub(&copy_progress_of(copy)->images_done, 1);
+    push_image(copy, image);
+    return true;
+}
+
+static bool push_all_again(struct copy *copy)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < copy->image_count && !mir_is_cancelled(copy->options.cancel); i++)
+        any |= push_again(copy, copy->images[i]);
+    return any;
+}
+
 /* Images that are there are read too when others are not: a small manifest tells which layers the
  * others need not send again. */
 void copy_resolve(struct copy *copy)
@@ -488,6 +513,8 @@ void copy_resolve(struct copy *copy)
         if (!copy->images[i]->error && planned > 0)
             push_image(copy, copy->images[i]);
     run(copy);
+    while (push_all_again(copy))
+        run(copy);
     copy_note_sites(copy);
 }
 

@@ -109,7 +109,8 @@ void copy_find_sites(struct copy *copy)
 
 void copy_try_fail(struct copy_try *attempt, const struct mir_error *err)
 {
-    attempt->error = mir_alloc(sizeof(*attempt->error));
+    if (!attempt->error)
+        attempt->error = mir_alloc(sizeof(*attempt->error));
     *attempt->error = *err;
 }
 

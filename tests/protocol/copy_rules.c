@@ -23,6 +23,7 @@
 struct book {
     const char *sites[4]; /* repositories on the server; a leading '!' is refused, '@' elsewhere */
     const char *host;
+    const char *only; /* the tag of the one image that has these sites; others are at none/app */
     bool forbids, forbids_landing, knows_no_place;
     size_t asked;
 };
@@ -40,13 +41,15 @@ static bool find(void *ctx, const struct img_ref *image, struct copy_sites *out,
                  struct mir_error *err)
 {
     const struct book *book = ctx;
+    const char *const none[4] = {"none/app"};
+    const char *const *sites =
+        book->only && strcmp(image->tag, book->only) != 0 ? none : book->sites;
 
-    (void)image;
     if (book->knows_no_place)
         return mir_fail(err, MIR_E_FORMAT, "the book knows no place");
-    for (size_t i = 0; i < 4 && book->sites[i]; i++) {
+    for (size_t i = 0; i < 4 && sites[i]; i++) {
         struct copy_site *site = copy_sites_add(out);
-        const char *repo = book->sites[i];
+        const char *repo = sites[i];
 
         if (repo[0] == '!') {
             (void)mir_fail(&site->refused, MIR_E_CONFLICT, "%s is closed", repo + 1);
@@ -245,6 +248,22 @@ static void copy_of_many_images_shares_what_one_place_had(void **state)
     assert_int_equal(server_count(scene->server, "GET", manifest_path(scene, "ns/app")), 1);
 }
 
+/* The same bytes under many names: it is enough that one of them has a place. */
+static void copy_takes_what_any_name_of_a_digest_leads_to(void **state)
+{
+    struct scene *scene = *state;
+    struct book book = {.sites = {"ns/app"}, .only = "t7"};
+    struct copy_totals totals;
+
+    scene_honest(scene);
+    if (!copy_by(scene, &book, 10, NULL))
+        fail_msg("%s: %s", scene->err.text, error_of(scene));
+    copy_get_totals(scene->copy, &totals);
+    assert_int_equal(totals.copied, 10);
+    assert_int_equal(atomic_load(&scene->progress.images_done), 10);
+    must_have(served_by(scene), "/ns/app");
+}
+
 /* ---- credentials ---- */
 
 static void add_login(struct scene *scene, const char *path)
@@ -328,6 +347,7 @@ int main(void)
         WITH_SCENE(copy_fails_without_a_request_when_all_places_are_refused),
         WITH_SCENE(copy_fails_alone_what_has_no_place),
         WITH_SCENE(copy_of_many_images_shares_what_one_place_had),
+        WITH_SCENE(copy_takes_what_any_name_of_a_digest_leads_to),
         WITH_SCENE(copy_sends_credentials_to_the_image_s_own_host),
         WITH_SCENE(copy_keeps_credentials_from_places_elsewhere),
         WITH_SCENE(copy_asks_nobody_for_what_it_may_not_copy),
