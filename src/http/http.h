@@ -10,7 +10,8 @@
  * best; one setting in handle.c decides. Proxies come from the environment as Go reads it, and
  * ALL_PROXY as curl does: see proxy.c. Hosts on loopback are never reached through a proxy.
  *
- * Secrets: URLs reach errors and logs only through http_url_redact(); header values never do.
+ * Secrets: URLs reach errors and logs only through http_url_redact(); header values never do. An
+ * answer that has what we log in with in its Location or its challenge is refused.
  *
  * Threads: clients and TLS settings are shared and read-only; a connection belongs to one thread.
  */
