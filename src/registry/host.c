@@ -58,6 +58,9 @@ void reg_host_free(struct reg_host *host)
     free(host->endpoint);
     free(host->realm);
     free(host->service);
+    for (size_t i = 0; i < host->no_mount_count; i++)
+        free(host->no_mounts[i]);
+    free(host->no_mounts);
     free(host);
 }
 

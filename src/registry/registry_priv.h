@@ -181,6 +181,9 @@ struct reg_host {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool never_mounts; /* it has said that it does not know how */
+    char **no_mounts;  /* pairs of repositories it does not let us mount between; upload.c */
+    size_t no_mount_count;
+    size_t no_mount_capacity;
     enum reg_scheme_state scheme;
     struct mir_error scheme_error; /* FAILED: why; never changes from there on */
     enum reg_login login;

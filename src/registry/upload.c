@@ -10,6 +10,8 @@
  */
 #include "registry/registry_priv.h"
 
+#define NO_MOUNTS_MAX 256 /* pairs of repositories that are remembered */
+
 static const struct http_header octets = {"Content-Type", "application/octet-stream"};
 
 /* ---- starting ------------------------------------------------------------------------------ */
@@ -74,22 +76,37 @@ static bool start_plain(struct reg_session *session, const struct reg_repo *repo
     return reg_upload_url(&response, HTTP_POST, digest, location, err);
 }
 
-/* A registry that does not know the word is not asked again. */
-static void note_no_mount(struct reg_host *host, int status)
+static bool has_pair(const struct reg_host *host, const char *pair)
 {
-    if (status != 405 && status != 501)
-        return;
+    for (size_t i = 0; i < host->no_mount_count; i++) {
+        if (strcmp(host->no_mounts[i], pair) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A registry that does not know the word is not asked again, and one that does not let us read
+ * there, or whose token service does not, is not for the next blob. */
+static void note_no_mount(struct reg_host *host, const char *pair, const struct mir_error *refused)
+{
     (void)pthread_mutex_lock(&host->lock);
-    host->never_mounts = true;
+    if (refused->sys == 405 || refused->sys == 501)
+        host->never_mounts = true;
+    if (refused->code == MIR_E_AUTH && host->no_mount_count < NO_MOUNTS_MAX &&
+        !has_pair(host, pair)) {
+        mir_grow(&host->no_mounts, host->no_mount_count, &host->no_mount_capacity,
+                 sizeof(*host->no_mounts));
+        host->no_mounts[host->no_mount_count++] = mir_strdup(pair);
+    }
     (void)pthread_mutex_unlock(&host->lock);
 }
 
-static bool never_mounts(struct reg_host *host)
+static bool never_mounts(struct reg_host *host, const char *pair)
 {
     bool never;
 
     (void)pthread_mutex_lock(&host->lock);
-    never = host->never_mounts;
+    never = host->never_mounts || has_pair(host, pair);
     (void)pthread_mutex_unlock(&host->lock);
     return never;
 }
@@ -101,24 +118,29 @@ static bool start_mount(struct reg_session *session, const struct reg_repo *repo
 {
     auto_response response = HTTP_RESPONSE_INIT;
     const struct reg_call call = post_call(repo, mount_from);
+    auto_free char *pair = mir_format("%s %s", repo->name, mount_from);
     struct mir_error refused = MIR_ERROR_INIT;
     struct reg_host *host = NULL;
+    bool posted;
 
     if (!reg_host_get(session->client, repo->host, repo->insecure, &host, err))
         return false;
-    if (never_mounts(host))
+    if (never_mounts(host, pair))
         return true;
-    if (!reg_upload_post(session, repo, digest, mount_from, &response, err))
-        return false;
-    *mounted = reg_upload_is_mounted(&response, digest);
+    posted = reg_upload_post(session, repo, digest, mount_from, &response, &refused);
+    *mounted = posted && reg_upload_is_mounted(&response, digest);
     if (*mounted)
         return true;
-    if (response.status == 202 && http_response_header(&response, "Location"))
+    if (posted && response.status == 202 && http_response_header(&response, "Location"))
         return reg_upload_url(&response, HTTP_POST, digest, location, err);
-    if (response.status == 429)
-        return reg_refuse(session, &call, &response, err);
-    note_no_mount(host, response.status);
-    (void)reg_refuse(session, &call, &response, &refused);
+    if (posted)
+        (void)reg_refuse(session, &call, &response, &refused);
+    /* A token service that does not let us read there may well let us write here. */
+    if (posted ? response.status == 429 : refused.code != MIR_E_AUTH) {
+        *err = refused;
+        return false;
+    }
+    note_no_mount(host, pair, &refused);
     mir_log(session->client->options.sink, MIR_LEVEL_DEBUG, "%s; uploading instead", refused.text);
     return true;
 }

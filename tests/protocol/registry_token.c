@@ -172,6 +172,51 @@ static void token_for_more_will_do(void **state)
     assert_int_equal(server_count(server, NULL, "/token*"), 1);
 }
 
+/* Who may write here and not read there uploads; that is found out once, not for each blob, whether
+ * it is the token service that says so or the registry. */
+static void token_denied_for_a_mount_is_no_end(void **state)
+{
+    static const char both[] = "/token?service=reg&scope=repository:team/app:pull,push&scope="
+                               "repository:secret/base:pull";
+    static const char alone[] = "/token?service=reg&scope=repository:team/app:pull,push";
+    const struct server_reply services[] = {{.path = both, .status = 403, .body = "not there"},
+                                            {.path = both, GIVES("tok-poor")}};
+    const char *const contents[] = {"one blob", "another blob", "a third"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(services); i++) {
+        const struct server_reply replies[] = {
+            services[i],
+            {.path = alone, GIVES("tok-push")},
+            {.method = "POST",
+             .path = "/v2/team/app/blobs/uploads/?mount=*",
+             .status = 401,
+             .headers = BEARER},
+            {.method = "POST",
+             .needs = "Bearer tok-push",
+             .status = 202,
+             .headers = "Location: /up\r\n"},
+            {.method = "PUT", .needs = "Bearer tok-push", .status = 201},
+            {.status = 401, .headers = BEARER}};
+        auto_server *server = server_start(replies, COUNT(replies));
+        auto_reg_bench b;
+
+        reg_bench_start(&b, server, NULL);
+        for (size_t n = 0; n < COUNT(contents); n++) {
+            const struct img_descriptor blob = reg_bench_blob_of(contents[n]);
+            enum reg_put_outcome outcome;
+
+            b.content = mir_span_of(contents[n]);
+            must(reg_blob_put(b.session, &b.repo, &blob, "secret/base", &b.blob_source, &outcome,
+                              &b.err),
+                 &b.err);
+            assert_int_equal(outcome, REG_PUT_UPLOADED);
+        }
+        assert_int_equal(server_count(server, NULL, both), 1);
+        assert_true(server_count(server, "POST", "/v2/team/app/blobs/uploads/?mount=*") <= 2);
+    }
+}
+
 /* ---- from whom ----------------------------------------------------------------------------- */
 
 static void token_sends_credentials_to_the_realm_only(void **state)
@@ -440,6 +485,7 @@ int main(void)
         cmocka_unit_test(token_is_asked_for_without_repeating_a_scope),
         cmocka_unit_test(token_realms_may_differ_by_repository),
         cmocka_unit_test(token_for_more_will_do),
+        cmocka_unit_test(token_denied_for_a_mount_is_no_end),
         cmocka_unit_test(token_sends_credentials_to_the_realm_only),
         cmocka_unit_test(token_uses_an_identity_token),
         cmocka_unit_test(token_takes_no_identity_token_elsewhere),
