@@ -1,5 +1,6 @@
 /*
- * mirror-base.json, written and read. Called by the plan and by the reader.
+ * mirror-base.json, written and read, and receipts, which are of the same build. Called by the plan
+ * and by the reader; of receipts by src/copy.
  *
  * It is one JSON object, but laid out in lines: the first holds all but the entries, then comes one
  * line for each entry, and "]}" ends it. The reader wants exactly that: so it can take one line at
@@ -17,9 +18,11 @@
 #include "bundle/base_priv.h"
 #include "image/ref.h"
 
-#define VERSION    1
-#define HEAD_END   "\"leftOut\":["
-#define NAME_BYTES 1024 /* of a file name */
+#define VERSION          1
+#define HEAD_END         "\"leftOut\":["
+#define RECEIPT_HEAD_END "\"blobs\":["
+#define NAME_BYTES       1024 /* of a file name */
+#define MIRROR_BYTES     IMG_REF_MAX
 
 /* ---- order ---- */
 
@@ -47,6 +50,13 @@ const struct bundle_left_out *bundle_base_find(const struct bundle_base *base,
     return bsearch(digest, base->blobs, base->count, sizeof(*base->blobs), compare_digest);
 }
 
+char *bundle_base_describe(const struct bundle_base *base)
+{
+    if (base->mirror)
+        return mir_format("%s (by the receipt %s, %s)", base->mirror, base->name, base->index.text);
+    return mir_format("%s (the bundle whose index.json is %s)", base->name, base->index.text);
+}
+
 /* ---- writing ---- */
 
 static bool add_value(struct mir_buf *out, json_t *value, struct mir_error *err)
@@ -62,7 +72,8 @@ static bool add_value(struct mir_buf *out, json_t *value, struct mir_error *err)
 /* The first line: the object as far as the bracket that opens the entries. */
 static bool add_head(struct mir_buf *out, const struct bundle_base *base, struct mir_error *err)
 {
-    auto_json *value = json_pack("{s:s, s:s}", "name", base->name, "index", base->index.text);
+    auto_json *value = json_pack("{s:s, s:s, s:s*}", "name", base->name, "index", base->index.text,
+                                 "mirror", base->mirror);
 
     mir_buf_printf(out, "{\"version\":%d,\"base\":", VERSION);
     if (!add_value(out, value, err))
@@ -83,21 +94,44 @@ static bool add_entry(struct mir_buf *out, const struct bundle_left_out *entry,
     return add_value(out, value, err);
 }
 
+/* All behind the first line. */
+static bool add_entries(struct mir_buf *out, const struct bundle_base *base, const char *name,
+                        struct mir_error *err)
+{
+    for (size_t i = 0; i < base->count; i++) {
+        mir_buf_text(out, i == 0 ? "\n" : ",\n");
+        if (!add_entry(out, &base->blobs[i], err))
+            return false;
+    }
+    mir_buf_text(out, "\n]}\n");
+    return mir_buf_check(out, name, err);
+}
+
 bool bundle_base_format(const struct bundle_base *base, char **out, size_t *len,
                         struct mir_error *err)
 {
     auto_buf text;
 
     mir_buf_init(&text, BUNDLE_BASE_MAX);
-    if (!add_head(&text, base, err))
+    if (!add_head(&text, base, err) || !add_entries(&text, base, BUNDLE_BASE_FILE, err))
         return false;
-    for (size_t i = 0; i < base->count; i++) {
-        mir_buf_text(&text, i == 0 ? "\n" : ",\n");
-        if (!add_entry(&text, &base->blobs[i], err))
-            return false;
-    }
-    mir_buf_text(&text, "\n]}\n");
-    if (!mir_buf_check(&text, BUNDLE_BASE_FILE, err))
+    *len = text.len;
+    *out = mir_buf_take(&text);
+    return true;
+}
+
+bool bundle_receipt_format(const struct bundle_base *receipt, char **out, size_t *len,
+                           struct mir_error *err)
+{
+    auto_json *value = json_pack("{s:s}", "mirror", receipt->mirror);
+    auto_buf text;
+
+    mir_buf_init(&text, BUNDLE_BASE_MAX);
+    mir_buf_printf(&text, "{\"version\":%d,\"receipt\":", VERSION);
+    if (!add_value(&text, value, err))
+        return false;
+    mir_buf_text(&text, "," RECEIPT_HEAD_END);
+    if (!add_entries(&text, receipt, "the receipt", err))
         return false;
     *len = text.len;
     *out = mir_buf_take(&text);
@@ -153,16 +187,16 @@ static bool parse_digest(const struct parse *parse, const json_t *value, struct 
 }
 
 /* The first line, closed behind its bracket, is an object of its own. */
-static bool parse_head(struct parse *parse, struct mir_span line, struct mir_error *err)
+static bool parse_first(const struct parse *parse, struct mir_span line, const char *end,
+                        json_t **out, struct mir_error *err)
 {
     auto_json *head = NULL;
     auto_buf text;
-    const json_t *base;
-    const char *name;
 
     mir_buf_init(&text, BUNDLE_BASE_LINE_MAX + sizeof("]}"));
-    if (!mir_span_ends_with(line, HEAD_END))
-        return wrong(parse, "does not end in " HEAD_END, err);
+    if (!mir_span_ends_with(line, end))
+        return mir_fail(err, MIR_E_FORMAT, "%s: line %zu: does not end in %s", parse->name,
+                        parse->line, end);
     if (line.len > BUNDLE_BASE_LINE_MAX)
         return wrong(parse, "is too long", err);
     mir_buf_add(&text, line);
@@ -172,13 +206,49 @@ static bool parse_head(struct parse *parse, struct mir_span line, struct mir_err
     if (json_integer_value(json_object_get(head, "version")) != VERSION)
         return mir_fail(err, MIR_E_UNSUPPORTED, "%s: only version %d is known", parse->name,
                         VERSION);
+    *out = mir_steal(&head);
+    return true;
+}
+
+/* Of a receipt, and of a base that is one: which mirror it is of. */
+static bool parse_mirror(const struct parse *parse, const json_t *value, struct mir_error *err)
+{
+    const char *text = json_string_value(value);
+
+    if (!text || !is_plain(text, MIRROR_BYTES) || strchr(text, ' '))
+        return wrong(parse, "the mirror has no name", err);
+    parse->read->mirror = mir_strdup(text);
+    parse->read->base.mirror = parse->read->mirror;
+    return true;
+}
+
+static bool parse_head(const struct parse *parse, struct mir_span line, struct mir_error *err)
+{
+    auto_json *head = NULL;
+    const json_t *base, *mirror;
+    const char *name;
+
+    if (!parse_first(parse, line, HEAD_END, &head, err))
+        return false;
     base = json_object_get(head, "base");
     name = json_string_value(json_object_get(base, "name"));
+    mirror = json_object_get(base, "mirror");
     if (!name || !is_plain(name, NAME_BYTES) || strchr(name, '/'))
         return wrong(parse, "the base has no name of a file", err);
     parse->read->name = mir_strdup(name);
     parse->read->base.name = parse->read->name;
+    if (mirror && !parse_mirror(parse, mirror, err))
+        return false;
     return parse_digest(parse, json_object_get(base, "index"), &parse->read->base.index, err);
+}
+
+static bool parse_receipt_head(const struct parse *parse, struct mir_span line,
+                               struct mir_error *err)
+{
+    auto_json *head = NULL;
+
+    return parse_first(parse, line, RECEIPT_HEAD_END, &head, err) &&
+           parse_mirror(parse, json_object_get(json_object_get(head, "receipt"), "mirror"), err);
 }
 
 /* "host/repo"; a tag or digest has no place in it. */
@@ -272,6 +342,7 @@ void bundle_base_read_free(struct bundle_base_read *read)
         free(read->repos[i]);
     free(read->repos);
     free(read->name);
+    free(read->mirror);
     free(read->blobs);
     free(read);
 }
@@ -281,8 +352,10 @@ static void free_read(struct bundle_base_read **read)
     bundle_base_read_free(*read);
 }
 
-bool bundle_base_parse(struct mir_span text, const char *name, struct bundle_base_read **out,
-                       struct mir_error *err)
+typedef bool read_head(const struct parse *parse, struct mir_span line, struct mir_error *err);
+
+static bool parse_lines(struct mir_span text, const char *name, read_head *read_first,
+                        struct bundle_base_read **out, struct mir_error *err)
 {
     __attribute__((cleanup(free_read))) struct bundle_base_read *read = mir_alloc(sizeof(*read));
     auto_map *repos = mir_map_new();
@@ -291,9 +364,55 @@ bool bundle_base_parse(struct mir_span text, const char *name, struct bundle_bas
 
     if (!mir_span_next(&text, '\n', &head))
         return mir_fail(err, MIR_E_FORMAT, "%s is empty", name);
-    if (!parse_head(&parse, head, err) || !parse_entries(&parse, text, err))
+    if (!read_first(&parse, head, err) || !parse_entries(&parse, text, err))
         return false;
     read->base.blobs = read->blobs;
     *out = mir_steal(&read);
     return true;
+}
+
+bool bundle_base_parse(struct mir_span text, const char *name, struct bundle_base_read **out,
+                       struct mir_error *err)
+{
+    return parse_lines(text, name, parse_head, out, err);
+}
+
+/* ---- receipts ---- */
+
+struct bundle_receipt {
+    struct bundle_base_read *read;
+};
+
+bool bundle_is_receipt(struct mir_span text)
+{
+    struct mir_span line;
+
+    return mir_span_next(&text, '\n', &line) && mir_span_starts_with(line, "{\"version\":") &&
+           mir_span_ends_with(line, RECEIPT_HEAD_END);
+}
+
+bool bundle_receipt_parse(struct mir_span text, const char *name, struct bundle_receipt **out,
+                          struct mir_error *err)
+{
+    struct bundle_base_read *read = NULL;
+
+    if (!parse_lines(text, name, parse_receipt_head, &read, err))
+        return false;
+    img_digest_of(MIR_HASH_SHA256, text, &read->base.index);
+    *out = mir_alloc(sizeof(**out));
+    (*out)->read = read;
+    return true;
+}
+
+const struct bundle_base *bundle_receipt_get(const struct bundle_receipt *receipt)
+{
+    return &receipt->read->base;
+}
+
+void bundle_receipt_free(struct bundle_receipt *receipt)
+{
+    if (!receipt)
+        return;
+    bundle_base_read_free(receipt->read);
+    free(receipt);
 }

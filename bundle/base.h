@@ -20,13 +20,18 @@ struct bundle_left_out {
                          has such a name */
 };
 
-/* The bundle that has them. */
+/* The bundle that has them, or the receipt of a mirror that has them. */
 struct bundle_base {
-    const char *name;                    /* of its file, without directories: for people */
-    struct img_digest index;             /* sha256 of its index.json */
+    const char *name;        /* of its file, without directories: for people */
+    struct img_digest index; /* sha256 of its index.json, or of the receipt */
+    const char *mirror;      /* of a receipt: "host[/prefix]" that it is of; else NULL */
     const struct bundle_left_out *blobs; /* sorted by digest, each once */
     size_t count;
 };
+
+/** For people: "NAME (the bundle whose index.json is DIGEST)", or of a receipt "HOST (by the
+ * receipt NAME, DIGEST)"; the caller frees. */
+char *bundle_base_describe(const struct bundle_base *base);
 
 /* ---- writing ---- */
 
@@ -58,6 +63,29 @@ const struct img_digest *bundle_reader_index_digest(const struct bundle_reader *
 /** A reader of an index.json that stands alone: it has names and no blob at all. */
 MIR_MUST_CHECK bool bundle_reader_open_index(const char *path, struct bundle_reader **out,
                                              struct mir_error *err);
+
+/* ---- receipts ---- */
+
+/* What a mirror holds, written down (docs/report-format.md). Its blobs are those of a base, each
+ * with its repository at the mirror; it has no name, and its index is the sha256 of its text. */
+struct bundle_receipt;
+
+#define BUNDLE_RECEIPT_BYTES_MAX (1u << 30)
+
+/** The text of a receipt: mirror and blobs of a base, sorted by digest, each once. The same receipt
+ * gives the same bytes; the caller frees *out. err: MIR_E_FORMAT, MIR_E_LIMIT. */
+MIR_MUST_CHECK bool bundle_receipt_format(const struct bundle_base *receipt, char **out,
+                                          size_t *len, struct mir_error *err);
+/** Does the text begin as one does? */
+bool bundle_is_receipt(struct mir_span text);
+/** Read one; name is what errors call it. err: MIR_E_FORMAT naming the line, MIR_E_UNSUPPORTED for
+ * another version, MIR_E_LIMIT. The caller frees *out. */
+MIR_MUST_CHECK bool bundle_receipt_parse(struct mir_span text, const char *name,
+                                         struct bundle_receipt **out, struct mir_error *err);
+/** What is in it; borrowed. */
+const struct bundle_base *bundle_receipt_get(const struct bundle_receipt *receipt);
+/** NULL is fine. */
+void bundle_receipt_free(struct bundle_receipt *receipt);
 
 /* ---- verifying ---- */
 

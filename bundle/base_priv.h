@@ -22,6 +22,7 @@ MIR_MUST_CHECK bool bundle_base_format(const struct bundle_base *base, char **ou
 struct bundle_base_read {
     struct bundle_base base;
     char *name;
+    char *mirror; /* or NULL */
     struct bundle_left_out *blobs;
     char **repos; /* each name once */
     size_t repo_count, repo_capacity;

@@ -67,6 +67,19 @@ static void print_manifest(const json_t *manifest, int depth)
         print_manifest(child, depth + 1);
 }
 
+static void print_base(const json_t *base)
+{
+    const char *bundle = text(base, "bundle"), *name = text(base, "name");
+    const char *index = text(base, "index");
+
+    if (json_object_get(base, "mirror"))
+        (void)printf("%s is a differential; its base is %s (by the receipt %s, %s)\n", bundle,
+                     text(base, "mirror"), name, index);
+    else
+        (void)printf("%s is a differential; its base is %s (the bundle whose index.json is %s)\n",
+                     bundle, name, index);
+}
+
 static void print_bases(const json_t *survey)
 {
     const json_t *bases = json_object_get(survey, "bases");
@@ -75,8 +88,7 @@ static void print_bases(const json_t *survey)
     size_t i;
 
     json_array_foreach (bases, i, base)
-        (void)printf("%s is a differential; its base is %s (the bundle whose index.json is %s)\n",
-                     text(base, "bundle"), text(base, "name"), text(base, "index"));
+        print_base(base);
     if (number(survey, "blobsLeftOut") > 0)
         (void)printf("%llu blobs, %s, are left out\n",
                      (unsigned long long)number(survey, "blobsLeftOut"),

@@ -58,10 +58,16 @@ static const char *plural(size_t count)
     return count == 1 ? "" : "s";
 }
 
+static void print_base(const char *path, const struct bundle_base *base)
+{
+    auto_free char *what = bundle_base_describe(base);
+
+    (void)printf("%s needs its base, %s\n", path, what);
+}
+
 static void print_totals(const struct arguments *args, const struct bundle_reader *reader,
                          const struct bundle_verify_totals *totals)
 {
-    const struct bundle_base *base = bundle_reader_base(reader);
     const char *path = bundle_reader_path(reader);
     char bytes[MIR_BYTES_TEXT_MAX], left_out[MIR_BYTES_TEXT_MAX];
 
@@ -78,8 +84,7 @@ static void print_totals(const struct arguments *args, const struct bundle_reade
     else
         (void)printf(": %zu problem%s\n", totals->problems, plural(totals->problems));
     if (totals->left_out > 0 && args->base_count == 0)
-        (void)printf("%s needs its base, %s (the bundle whose index.json is %s)\n", path,
-                     base->name, base->index.text);
+        print_base(path, bundle_reader_base(reader));
     else if (totals->left_out > 0 && totals->problems == 0)
         (void)printf("%s is whole together with the base%s given\n", path,
                      plural(args->base_count));
@@ -92,7 +97,8 @@ static json_t *base_json(const struct bundle_reader *reader)
 
     if (!base)
         return NULL;
-    return json_pack("{s:s, s:s}", "name", base->name, "index", base->index.text);
+    return json_pack("{s:s, s:s, s:s*}", "name", base->name, "index", base->index.text, "mirror",
+                     base->mirror);
 }
 
 static bool print_json(const char *source, const struct bundle_reader *reader,

@@ -63,10 +63,25 @@ static const char *bundle_of(const struct copy_blob *blob)
     return bundle_reader_path(blob->left_out_by);
 }
 
+/* The base is what a receipt says of a mirror. */
+static bool missing_at_mirror(const struct copy_blob *blob, const struct bundle_base *base,
+                              struct mir_error *err)
+{
+    (void)mir_fail(err, MIR_E_NOT_FOUND,
+                   "%s leaves it out, because %s had it by the receipt %s (%s), and it is not at "
+                   "the destination",
+                   bundle_of(blob), base->mirror, base->name, base->index.text);
+    return mir_hint(err,
+                    "load it into %s, or write the bundle again with a receipt of where it goes",
+                    base->mirror);
+}
+
 bool copy_left_out_missing(const struct copy_blob *blob, struct mir_error *err)
 {
     const struct bundle_base *base = bundle_reader_base(blob->left_out_by);
 
+    if (base->mirror)
+        return missing_at_mirror(blob, base, err);
     (void)mir_fail(err, MIR_E_NOT_FOUND,
                    "%s leaves it out, because its base %s has it (the bundle whose index.json is "
                    "%s), and it is not at the destination",
@@ -131,8 +146,12 @@ const char *copy_left_out_landing(struct copy *copy, const struct copy_blob *blo
     auto_ref to = {.host = NULL};
 
     if (!blob->left_out->repo ||
-        !img_ref_parse(mir_span_of(blob->left_out->repo), &source, &ignored) ||
-        !land(copy, &source, &to) || strcmp(to.host, host) != 0)
+        !img_ref_parse(mir_span_of(blob->left_out->repo), &source, &ignored))
+        return NULL;
+    /* A receipt tells of the mirror's own repositories. The mirror may go by another name here. */
+    if (bundle_reader_base(blob->left_out_by)->mirror)
+        return copy_graph_word(&copy->graph, source.repo);
+    if (!land(copy, &source, &to) || strcmp(to.host, host) != 0)
         return NULL;
     return copy_graph_word(&copy->graph, to.repo);
 }

@@ -17,8 +17,8 @@ void copy_left_out_find(struct copy *copy);
  * naming the base. */
 MIR_MUST_CHECK bool copy_left_out_check(const struct copy *copy, struct mir_error *err);
 
-/** The repository at the destination that the base's own copy filled, on this host; NULL if it
- * cannot be told. */
+/** The repository at the destination that the base's own copy filled, on this host, or that the
+ * mirror's receipt names; NULL if it cannot be told. */
 const char *copy_left_out_landing(struct copy *copy, const struct copy_blob *blob,
                                   const char *host);
 

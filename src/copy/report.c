@@ -80,6 +80,7 @@ static json_t *base_json(const struct bundle_base *base)
 
     set_text(object, "name", base->name);
     set_text(object, "index", base->index.text);
+    set_text(object, "mirror", base->mirror);
     return object;
 }
 

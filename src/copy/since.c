@@ -22,14 +22,16 @@
 /* One blob that OLD holds. */
 struct held {
     uint64_t size;
-    const char *repo; /* "host/repo" of an image that uses it, or NULL; one of repos */
+    const char *repo; /* "host/repo" of an image that uses it, or NULL; one of repos, or borrowed
+                         from the receipt */
 };
 
 struct copy_since {
     char *name;                   /* of OLD's file */
-    struct bundle_reader *reader; /* OLD, or its index.json alone */
-    bool has_blobs;               /* it is a bundle */
-    struct copy *old;             /* its images; NULL once it is known what they hold */
+    struct bundle_reader *reader; /* OLD, or its index.json alone; NULL for: */
+    struct bundle_receipt *receipt;
+    bool has_blobs;   /* it is a bundle */
+    struct copy *old; /* its images; NULL once it is known what they hold */
     struct mir_map *repos_by_name;
     char **repos;
     size_t repo_count, repo_capacity;
@@ -91,7 +93,7 @@ static bool parse_place(const char *text, struct copy_place *out, struct mir_err
     if (out->kind == COPY_PLACE_LAYOUT && !out->ref)
         return true;
     (void)mir_fail(err, MIR_E_USAGE, "%s is not a whole bundle", text);
-    (void)mir_hint(err, "name bundle:FILE, oci:DIR, or the index.json of one");
+    (void)mir_hint(err, "name bundle:FILE, oci:DIR, the index.json of one, or a receipt");
     return false;
 }
 
@@ -128,11 +130,24 @@ static char *plain_name(const char *path)
     return name;
 }
 
+/* The index.json of a bundle, or a receipt. */
+static bool open_json(struct copy_since *since, const char *path, struct mir_error *err)
+{
+    auto_free char *text = NULL;
+    size_t len;
+
+    if (!mir_file_read(path, BUNDLE_RECEIPT_BYTES_MAX, &text, &len, err))
+        return false;
+    if (bundle_is_receipt(mir_span(text, len)))
+        return bundle_receipt_parse(mir_span(text, len), path, &since->receipt, err);
+    return bundle_reader_open_index(path, &since->reader, err);
+}
+
 static bool open_reader(struct copy_since *since, const struct copy_place *place,
                         struct mir_error *err)
 {
     if (place->form == BUNDLE_FORM_TAR && is_json(place->path))
-        return bundle_reader_open_index(place->path, &since->reader, err);
+        return open_json(since, place->path, err);
     since->has_blobs = true;
     return bundle_reader_open(place->path, place->form, &since->reader, err);
 }
@@ -176,6 +191,26 @@ static bool check_destination(const struct copy *copy, const struct copy_place *
     return mir_hint(err, "give the new bundle another name");
 }
 
+static void hold(struct copy_since *since, const struct img_digest *digest, uint64_t size,
+                 const char *repo)
+{
+    struct held *held = mir_alloc(sizeof(*held));
+
+    *held = (struct held){.size = size, .repo = repo};
+    mir_grow(&since->items, since->item_count, &since->item_capacity, sizeof(struct held *));
+    since->items[since->item_count++] = held;
+    mir_map_set(since->held, mir_span_of(digest->text), held);
+}
+
+/* A receipt says itself what there is. */
+static void hold_receipt(struct copy_since *since)
+{
+    const struct bundle_base *receipt = bundle_receipt_get(since->receipt);
+
+    for (size_t i = 0; i < receipt->count; i++)
+        hold(since, &receipt->blobs[i].digest, receipt->blobs[i].size, receipt->blobs[i].repo);
+}
+
 static bool open_since(struct copy *copy, struct copy_since *since, struct mir_error *err)
 {
     auto_place place = {0};
@@ -187,6 +222,10 @@ static bool open_since(struct copy *copy, struct copy_since *since, struct mir_e
     since->name = plain_name(place.path);
     since->held = mir_map_new();
     since->repos_by_name = mir_map_new();
+    if (since->receipt) {
+        hold_receipt(since);
+        return true;
+    }
     /* Its own annotations say which platforms it has, whatever is asked for now. */
     options.platforms = NULL;
     options.platform_count = 0;
@@ -214,6 +253,7 @@ void copy_since_free(struct copy_since *since)
         return;
     copy_free(since->old);
     bundle_reader_close(since->reader);
+    bundle_receipt_free(since->receipt);
     mir_map_free(since->held);
     mir_map_free(since->repos_by_name);
     for (size_t i = 0; i < since->repo_count; i++)
@@ -230,7 +270,7 @@ void copy_since_free(struct copy_since *since)
 
 bool copy_since_asks(const struct copy_since *since)
 {
-    return since && !since->has_blobs;
+    return since && since->old && !since->has_blobs;
 }
 
 /* ---- reading its manifests ---- */
@@ -347,18 +387,11 @@ static bool has_blob(const struct copy_since *since, const struct copy_blob *blo
 
 static void hold_blob(struct copy_since *since, struct copy_blob *blob, const char *repo)
 {
-    struct held *held;
-
     if (blob->stamp == since->old->graph.stamp)
         return;
     blob->stamp = since->old->graph.stamp;
-    if (!has_blob(since, blob))
-        return;
-    held = mir_alloc(sizeof(*held));
-    *held = (struct held){.size = blob->size, .repo = repo};
-    mir_grow(&since->items, since->item_count, &since->item_capacity, sizeof(struct held *));
-    since->items[since->item_count++] = held;
-    mir_map_set(since->held, mir_span_of(blob->digest.text), held);
+    if (has_blob(since, blob))
+        hold(since, &blob->digest, blob->size, repo);
 }
 
 /* Unlike copy_graph_walk() this comes to manifests that lack something below them. */
@@ -428,7 +461,7 @@ bool copy_since_read_bundle(struct copy *copy, struct mir_error *err)
 
 bool copy_since_read_registry(struct copy *copy, struct mir_error *err)
 {
-    return !copy->since || copy->since->has_blobs || read_old(copy, copy->since, err);
+    return !copy_since_asks(copy->since) || read_old(copy, copy->since, err);
 }
 
 /* ---- what is left out ---- */
@@ -462,10 +495,14 @@ const struct bundle_base *copy_since_base(struct copy_since *since)
     if (since->left_out_count > 0)
         qsort(since->left_out, since->left_out_count, sizeof(*since->left_out), by_digest);
     since->keep = mir_alloc_array(since->left_out_count, sizeof(*since->keep));
-    since->base = (struct bundle_base){.name = since->name,
-                                       .index = *bundle_reader_index_digest(since->reader),
-                                       .blobs = since->left_out,
-                                       .count = since->left_out_count};
+    since->base = (struct bundle_base){
+        .name = since->name, .blobs = since->left_out, .count = since->left_out_count};
+    if (since->receipt) {
+        since->base.index = bundle_receipt_get(since->receipt)->index;
+        since->base.mirror = bundle_receipt_get(since->receipt)->mirror;
+    } else {
+        since->base.index = *bundle_reader_index_digest(since->reader);
+    }
     return &since->base;
 }
 

@@ -1,7 +1,7 @@
 /*
  * --since OLD: what an older bundle holds, so that a new one need not. OLD is read as a copy of its
  * own: its images are resolved to manifests, from the bundle itself or, where only its index.json
- * is there, from their source repositories.
+ * is there, from their source repositories. A receipt says by itself what its mirror holds.
  *
  * Threads: one thread calls these; reading starts workers and joins them.
  */
@@ -16,7 +16,7 @@ struct copy_since;
 
 /**
  * Open OLD and see that it is what it should be; nothing is asked of a registry. text is a bundle
- * (bundle:FILE, oci:DIR, or a path alone) or the path of an index.json. *out is NULL without text.
+ * (bundle:FILE, oci:DIR, or a path alone) or the path of an index.json or a receipt. *out is NULL without text.
  * err: MIR_E_USAGE, or what opening a bundle can give.
  */
 MIR_MUST_CHECK bool copy_since_open(struct copy *copy, struct mir_error *err);

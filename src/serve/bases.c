@@ -4,6 +4,7 @@
  */
 #include "bundle/base.h"
 
+#include "base/mem.h"
 #include "base/num.h"
 #include "serve/content_priv.h"
 
@@ -31,12 +32,14 @@ void serve_warn_of_bases(struct bundle_reader *const *readers, size_t reader_cou
             missing++;
             bytes += base->blobs[j].size;
         }
-        if (missing > 0)
-            mir_log(
-                sink, MIR_LEVEL_WARN,
-                "%s leaves out %zu blob%s (%s) that cannot be served: name its base %s too (the "
-                "bundle whose index.json is %s)",
-                bundle_reader_path(readers[i]), missing, missing == 1 ? "" : "s",
-                mir_bytes_text(bytes, text), base->name, base->index.text);
+        if (missing > 0) {
+            auto_free char *what = bundle_base_describe(base);
+
+            mir_log(sink, MIR_LEVEL_WARN,
+                    "%s leaves out %zu blob%s (%s) that cannot be served: name %s %s",
+                    bundle_reader_path(readers[i]), missing, missing == 1 ? "" : "s",
+                    mir_bytes_text(bytes, text),
+                    base->mirror ? "a bundle that has them too, as has" : "its base too,", what);
+        }
     }
 }

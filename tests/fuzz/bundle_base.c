@@ -1,6 +1,6 @@
 /*
- * Any bytes as mirror-base.json: what is read is in order and fit to be shown, and written again it
- * is read as the same.
+ * Any bytes as mirror-base.json, or as a receipt: what is read is in order and fit to be shown, and
+ * written again it is read as the same.
  */
 #include <stdint.h>
 
@@ -20,9 +20,10 @@ static void check_plain(const char *text)
 
 static void check(const struct bundle_base *base)
 {
-    if (!bundle_base_is_sorted(base) || !base->name || base->name[0] == '\0')
+    if (!bundle_base_is_sorted(base))
         abort();
-    check_plain(base->name);
+    if (base->mirror)
+        check_plain(base->mirror);
     for (size_t i = 0; i < base->count; i++) {
         if (bundle_base_find(base, &base->blobs[i].digest) != &base->blobs[i] ||
             base->blobs[i].size > IMG_BLOB_BYTES_MAX)
@@ -48,6 +49,22 @@ static void check_again(const struct bundle_base *base)
     bundle_base_read_free(again);
 }
 
+static void check_receipt(struct mir_span bytes)
+{
+    struct mir_error err = MIR_ERROR_INIT;
+    struct bundle_receipt *receipt = NULL;
+    auto_free char *text = NULL;
+    size_t len;
+
+    if (!bundle_receipt_parse(bytes, "x", &receipt, &err))
+        return;
+    check(bundle_receipt_get(receipt));
+    if (!bundle_receipt_format(bundle_receipt_get(receipt), &text, &len, &err) ||
+        !bundle_is_receipt(mir_span(text, len)))
+        abort();
+    bundle_receipt_free(receipt);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct mir_error err = MIR_ERROR_INIT;
@@ -55,7 +72,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size > INPUT_MAX)
         return 0;
+    check_receipt(mir_span(data, size));
     if (bundle_base_parse(mir_span(data, size), "x", &read, &err)) {
+        if (!read->base.name || read->base.name[0] == '\0')
+            abort();
+        check_plain(read->base.name);
         check(&read->base);
         check_again(&read->base);
     } else if (err.code == MIR_OK || err.text[0] == '\0') {

@@ -287,7 +287,7 @@ digest=$(sed -n "s#^$A/item/5:1@##p" new.list)
 status_of() { curl -s -o /dev/null -w '%{http_code}' "http://$SERVE/v2/$name/$1"; }
 layer=$(jq -r '.layers[0].digest' "blobs/${digest#sha256:}")
 start_serve bundle:diff.tar
-expect_contains "$SERVE_LOG" "diff.tar leaves out" "name its base base.tar too" \
+expect_contains "$SERVE_LOG" "diff.tar leaves out" "name its base too, base.tar" \
     "image $digest is not served"
 expect_equal 404 "$(status_of "manifests/$digest")" "an image that lacks a layer"
 start_serve bundle:diff.tar --verify none
