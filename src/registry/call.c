@@ -41,6 +41,10 @@ void reg_prepared_release(struct reg_prepared *prepared)
 
 static void scopes_of(const struct reg_call *call, struct scopes *out)
 {
+    if (call->scope) {
+        out->text[out->count++] = mir_strdup(call->scope);
+        return;
+    }
     out->text[out->count++] = mir_format("repository:%s:%s", call->repo->name,
                                          call->access == REG_PUSH ? "pull,push" : "pull");
     if (call->mount_from && strcmp(call->mount_from, call->repo->name) != 0)

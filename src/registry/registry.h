@@ -155,6 +155,24 @@ MIR_MUST_CHECK bool reg_blob_find(struct reg_session *session, const struct reg_
                                   const struct img_digest *digest, bool *found,
                                   struct mir_error *err);
 
+#define REG_NAMES_MAX 1000000
+
+struct reg_names {
+    char **names; /* sorted, each once; the holder frees */
+    size_t count;
+};
+void reg_names_release(struct reg_names *names);
+#define auto_names __attribute__((cleanup(reg_names_release))) struct reg_names
+
+/** All tags of a repository, whatever number of pages they come in. Names that are no tags are left
+ * out. err: MIR_E_NOT_FOUND, MIR_E_AUTH; MIR_E_PROTOCOL, MIR_E_LIMIT for lists that lead elsewhere
+ * or nowhere. */
+MIR_MUST_CHECK bool reg_tag_list(struct reg_session *session, const struct reg_repo *repo,
+                                 struct reg_names *out, struct mir_error *err);
+/** All repositories of a registry, if it tells. insecure: as reg_repo has it. */
+MIR_MUST_CHECK bool reg_repo_list(struct reg_session *session, const char *host, bool insecure,
+                                  struct reg_names *out, struct mir_error *err);
+
 enum reg_put_outcome {
     REG_PUT_UPLOADED,
     REG_PUT_MOUNTED, /* the registry had it in another repository */

@@ -11,7 +11,8 @@
  *   host.c        what is known of one host: scheme, TLS, how it wants us to log in
  *   call.c        one authorised request
  *   refusal.c     what a status means, in words and with a way out
- *   client.c, manifest.c, blob.c, upload.c (and finish.c), mount.c, relay.c   the public functions
+ *   client.c, manifest.c, blob.c, list.c, upload.c (and finish.c), mount.c, relay.c   the public
+ *                 functions
  */
 #ifndef REGISTRY_REGISTRY_PRIV_H
 #define REGISTRY_REGISTRY_PRIV_H
@@ -286,6 +287,7 @@ struct reg_call {
     const char *url;  /* absolute; credentials only if it is at the repository's registry */
     enum reg_access access;
     const char *mount_from; /* pull scope for this repository too; or NULL */
+    const char *scope;      /* instead of the repository's, if that is none; or NULL */
     const struct http_header *headers;
     size_t header_count;
     const struct http_source *source;
