@@ -62,8 +62,8 @@ static const struct cli_option options[] = {
     {"include-nondistributable", 0, NULL, "take layers that are not meant to be redistributed",
      OPT_NONDISTRIBUTABLE},
     {"since", 0, "OLD",
-     "leave out configs and layers that OLD holds: an older bundle, or the "
-     "index.json of one",
+     "leave out configs and layers that OLD holds: an older bundle, the "
+     "index.json of one, or a receipt of the mirror",
      OPT_SINCE},
     {"volume-size", 0, "SIZE",
      "cut the bundle into FILE.001, FILE.002, ... of at most SIZE: 4GiB, 700MB, dvd, fat32",
