@@ -10,6 +10,7 @@
 #include "base/tree.h"
 #include "bundle/bundle.h"
 #include "cli/emit.h"
+#include "cli/secret.h"
 #include "copy/landing.h"
 #include "copy/list.h"
 #include "copy/place.h"
@@ -256,11 +257,21 @@ static bool check_arguments(struct cli *cli, const struct arguments *args, struc
     return true;
 }
 
+static bool claim_stdin(struct cli *cli, const struct arguments *args, struct mir_error *err)
+{
+    if (strcmp(args->from, "-") == 0 && !cli_claim_stdin(cli, "--from -", err))
+        return false;
+    for (size_t i = 0; i < args->with.count; i++)
+        if (strcmp(args->with.items[i], "-") == 0 && !cli_claim_stdin(cli, "--with -", err))
+            return false;
+    return true;
+}
+
 static bool read_arguments(struct cli *cli, struct arguments *args, bool *go, struct mir_error *err)
 {
     if (!cli_read(cli, take_argument, args, go, err) || !*go)
         return err->code == MIR_OK;
-    if (!check_arguments(cli, args, err))
+    if (!check_arguments(cli, args, err) || !claim_stdin(cli, args, err))
         return false;
     if (args->mirror && !copy_landing_parse_prefix(args->mirror, &args->landing, err))
         return mir_context(err, "--mirror");

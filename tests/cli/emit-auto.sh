@@ -102,3 +102,10 @@ refused missing.yaml --with missing.yaml
 refused 'would not ask at' --scope auto --kind idms --ocp 4.12
 expect_status 0 mirror emit-icsp --from mapping.txt --scope auto --ocp 4.12 --only imagecontentsourcepolicy.yaml
 expect_equal 'q.io q.io/a/d r.io' "$(sources "$out")" "sources of 4.12"
+
+# From standard input, by one reader.
+expect_status 0 mirror emit-icsp --from mapping.txt --scope auto --with - --only imagecontentsourcepolicy.yaml \
+    <cluster.yaml
+expect_equal 'q.io/a q.io/a/d r.io' "$(sources "$out")" "sources with a cluster from standard input"
+expect_status 2 mirror emit-icsp --from - --with - <mapping.txt
+expect_contains "$err" '--with -' '--from -'
