@@ -70,7 +70,7 @@ static void add_escaped(struct mir_buf *out, const char *text, size_t max)
 {
     if (!text || text[0] == '\0')
         text = "-";
-    for (size_t i = 0; text[i] != '\0' && i < max; i++) {
+    for (size_t i = 0; i < max && text[i] != '\0'; i++) {
         unsigned char c = (unsigned char)text[i];
 
         if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')

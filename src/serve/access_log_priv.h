@@ -23,7 +23,7 @@ struct serve_log_entry {
     time_t when;
     const char *method, *target, *version;
     unsigned status;
-    uint64_t bytes;    /* of the body that was promised */
+    uint64_t bytes;    /* of the body that was promised; 0 of a HEAD */
     const char *agent; /* NULL: it did not say */
     int64_t took_ms;
     bool is_broken_off;

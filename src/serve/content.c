@@ -347,8 +347,10 @@ static bool prove_all(struct serve_store *store, struct mir_error *err)
     for (size_t i = 0; i < options->reader_count; i++) {
         const struct bundle_reader *reader = options->readers[i];
 
-        if (begin_proofs(store, reader) > 0 && options->verify == SERVE_VERIFY_FULL &&
-            !bundle_reader_hash_all(reader, options->jobs, options->cancel, note_proof, store, err))
+        if (begin_proofs(store, reader) == 0 || options->verify != SERVE_VERIFY_FULL)
+            continue;
+        mir_log(options->sink, MIR_LEVEL_INFO, "hashing all of %s", bundle_reader_path(reader));
+        if (!bundle_reader_hash_all(reader, options->jobs, options->cancel, note_proof, store, err))
             return false;
     }
     return options->verify != SERVE_VERIFY_FULL || replace_damaged(store, err);

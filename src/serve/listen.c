@@ -48,6 +48,12 @@ static void free_addresses(struct addrinfo **found)
         freeaddrinfo(*found);
 }
 
+static bool taken(struct mir_error *err)
+{
+    (void)mir_fail_errno(err, "cannot be listened on");
+    return mir_hint(err, "choose another address or port with --listen; port 0 picks a free one");
+}
+
 /* A socket bound to one of the addresses a name has. */
 static bool open_socket(const struct addrinfo *found, int *fd, struct mir_error *err)
 {
@@ -58,11 +64,8 @@ static bool open_socket(const struct addrinfo *found, int *fd, struct mir_error 
     if (opened < 0)
         return mir_fail_errno(err, "open a socket");
     if (setsockopt(opened, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        bind(opened, found->ai_addr, found->ai_addrlen) != 0 || listen(opened, BACKLOG) != 0) {
-        (void)mir_fail_errno(err, "cannot be listened on");
-        return mir_hint(err,
-                        "choose another address or port with --listen; port 0 picks a free one");
-    }
+        bind(opened, found->ai_addr, found->ai_addrlen) != 0)
+        return taken(err);
     *fd = mir_steal_fd(&opened);
     return true;
 }
@@ -81,6 +84,11 @@ static bool port_of(int fd, uint16_t *port, struct mir_error *err)
         return mir_fail_errno(err, "ask for the port");
     *port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
     return true;
+}
+
+bool serve_listen_begin(int fd, struct mir_error *err)
+{
+    return listen(fd, BACKLOG) == 0 || taken(err);
 }
 
 bool serve_listen(const struct serve_address *address, int *fd, uint16_t *port,

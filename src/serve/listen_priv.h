@@ -19,8 +19,12 @@ struct serve_address {
 MIR_MUST_CHECK bool serve_address_parse(const char *text, struct serve_address *out,
                                         struct mir_error *err);
 
-/** *port is the one the system picked when the address says 0. The caller closes *fd. */
+/** Take the address; nobody can connect yet, so that what takes long can be done in between. *port
+ * is the one the system picked when the address says 0. The caller closes *fd. */
 MIR_MUST_CHECK bool serve_listen(const struct serve_address *address, int *fd, uint16_t *port,
                                  struct mir_error *err);
+
+/** From now on clients may connect. */
+MIR_MUST_CHECK bool serve_listen_begin(int fd, struct mir_error *err);
 
 #endif

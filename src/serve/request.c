@@ -239,7 +239,7 @@ static void log_request(const struct request *request, enum MHD_RequestTerminati
         .target = target,
         .version = request->version,
         .status = request->exchange.status,
-        .bytes = request->exchange.bytes,
+        .bytes = request->exchange.is_head ? 0 : request->exchange.bytes,
         .agent = request->agent,
         .took_ms = mir_clock_now(server->clock) - request->began_ms,
         .is_broken_off = code != MHD_REQUEST_TERMINATED_COMPLETED_OK,

@@ -152,7 +152,8 @@ static bool open_server(struct serve_server *server, struct mir_error *err)
         !serve_listen(&address, &fd, &server->port, err) ||
         (options->access_log && !serve_access_log_open(options->access_log, &server->log, err)) ||
         !serve_view_new(options, NULL, &server->view, err) ||
-        !serve_desk_new(&server->passwords, err) || !serve_desk_new(&server->hashes, err))
+        !serve_desk_new(&server->passwords, err) || !serve_desk_new(&server->hashes, err) ||
+        (!serve_listen_begin(fd, err) && !mir_context(err, "%s", options->listen)))
         return false;
     if (options->tls_cert ? !start_tls(server, fd, err) : !start_plain(server, fd, err))
         return false;

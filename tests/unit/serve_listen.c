@@ -63,7 +63,7 @@ static void listen_says_when_an_address_is_taken(void **state)
 
     (void)state;
     assert_true(serve_address_parse("127.0.0.1:0", &address, &err));
-    if (!serve_listen(&address, &first, &port, &err))
+    if (!serve_listen(&address, &first, &port, &err) || !serve_listen_begin(first, &err))
         fail_msg("%s", err.text);
     assert_int_not_equal(port, 0);
     address.port = port;
