@@ -459,7 +459,7 @@ static void cookies_are_never_given_back(void **state)
     must_keep_secrets(&secrets, &b);
 }
 
-/* No answer of ours is read page by page, so nobody can send us round in pages. */
+/* Only lists have pages (registry_list.c); elsewhere a link means nothing. */
 static void links_are_followed_nowhere(void **state)
 {
     static const char link[] =
