@@ -56,7 +56,8 @@ struct copy_options {
     bool keep_host;
     unsigned max_depth; /* 0: any */
     bool digest_tags;
-    bool nondistributable;
+    bool nondistributable;      /* take layers that need not be distributed */
+    bool nondistributable_held; /* take those that a layout among the sources has */
     bool dry_run; /* ask the destination for every blob, so that the plan's figures are exact */
     const char *since; /* an older bundle; what it holds is left out of the new one. NULL: none */
     uint64_t volume_bytes; /* cut bundles into volumes of this size; 0: one file */

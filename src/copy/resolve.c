@@ -84,17 +84,29 @@ static bool is_blob_child(const struct img_descriptor *child)
            !img_type_is_manifest(child->media_type) && !img_type_is_schema1(child->media_type);
 }
 
+/* The first layout among the sources that has it, or NULL. */
+static const struct copy_origin *holder_of(const struct copy *copy, const struct img_digest *digest)
+{
+    for (size_t i = 0; i < copy->reader_count; i++)
+        if (bundle_reader_find(copy->readers[i], digest))
+            return copy->reader_origins[i];
+    return NULL;
+}
+
 static bool add_blob(struct copy *copy, struct copy_manifest *node,
                      const struct img_descriptor *found, bool is_config, struct mir_error *err)
 {
+    const struct copy_origin *origin = node->origin;
     struct copy_blob *blob;
 
     if (!is_config && img_type_is_nondistributable(found->media_type) &&
         !copy->options.nondistributable) {
-        node->has_foreign = true;
-        return true;
+        origin = copy->options.nondistributable_held ? holder_of(copy, &found->digest) : NULL;
+        node->has_foreign |= !origin;
     }
-    if (!copy_graph_blob(&copy->graph, found, node->origin, is_config, &blob, err))
+    if (!origin)
+        return true;
+    if (!copy_graph_blob(&copy->graph, found, origin, is_config, &blob, err))
         return false;
     node->blobs[node->blob_count++] = blob;
     return true;

@@ -226,6 +226,17 @@ static void settle_layout_image(struct copy *copy, struct copy_image *image,
     image->outcome = check->moved ? COPY_OUTCOME_COPIED : COPY_OUTCOME_PRESENT;
 }
 
+/* Images of one name are one entry of the bundle: all of them are in it, or none. */
+static void settle_namesake(struct copy *copy, struct copy_image *image,
+                            const struct mir_error *const *drop_images)
+{
+    bool is_settled =
+        image->outcome == COPY_OUTCOME_COPIED || image->outcome == COPY_OUTCOME_PRESENT;
+
+    if (is_settled && !image->error && drop_images[image->planned])
+        copy_image_fail(copy, image, drop_images[image->planned]);
+}
+
 /* Has a blob come some way that is not going to be committed now? */
 static bool is_blob_waiting(const struct copy *copy, const struct copy_task *task, bool is_over)
 {
@@ -267,6 +278,8 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
         mir_alloc_array(copy->planned_blob_count, sizeof(struct copy_task *));
     auto_free bool *keep_blobs = mir_alloc_array(copy->planned_blob_count, sizeof(bool));
     auto_free bool *keep_images = mir_alloc_array(copy->planned_image_count, sizeof(bool));
+    auto_free const struct mir_error **drop_images =
+        mir_alloc_array(copy->planned_image_count, sizeof(struct mir_error *));
     struct layout_check check = {.task_of = task_of, .keep = keep_blobs, .since = copy->since};
     size_t kept = 0, dropped = 0;
     bool is_over;
@@ -281,9 +294,15 @@ static bool finish_layout(struct copy *copy, struct mir_error *err)
         if (!copy_image_is_planned(image))
             continue;
         settle_layout_image(copy, image, &check);
-        keep_images[image->planned] = !image->error;
-        kept += !image->error;
-        dropped += image->error != NULL;
+        if (image->error)
+            drop_images[image->planned] = image->error;
+    }
+    for (size_t i = 0; i < copy->image_count; i++)
+        settle_namesake(copy, copy->images[i], drop_images);
+    for (size_t i = 0; i < copy->planned_image_count; i++) {
+        keep_images[i] = !drop_images[i];
+        kept += keep_images[i];
+        dropped += !keep_images[i];
     }
     is_over = kept == 0 || copy->cut.code != MIR_OK ||
               (dropped > 0 && mir_is_cancelled(copy->options.cancel));

@@ -3,6 +3,7 @@
  * it. The order of files is fixed here: images by name, then manifests, configs, layers, each in
  * order of first use; so the same images give the same bytes however they were asked for.
  */
+#include "base/buf.h"
 #include "base/mem.h"
 #include "copy/copy_priv.h"
 #include "copy/left_out.h"
@@ -53,30 +54,79 @@ static const char *bundle_name(const struct copy_image *image)
     return image->name ? image->name : image->pinned;
 }
 
+/* Those with all their platforms first. */
+static int by_platforms(const struct copy_image *left, const struct copy_image *right)
+{
+    if (!left->platforms || !right->platforms)
+        return (left->platforms != NULL) - (right->platforms != NULL);
+    return strcmp(left->platforms, right->platforms);
+}
+
 static int by_name(const void *a, const void *b)
 {
     const struct copy_image *const *left = a, *const *right = b;
+    int order = strcmp(bundle_name(*left), bundle_name(*right));
 
-    return strcmp(bundle_name(*left), bundle_name(*right));
+    return order != 0 ? order : by_platforms(*left, *right);
 }
 
-/* The images to be written, sorted, each name once. */
+/* The images to be written, sorted. Those of one name stand together and have one place in the
+ * plan; they differ, if at all, in the platforms that two bundles have of one index. */
 static struct copy_image **sorted_images(struct copy *copy, size_t *count)
 {
     struct copy_image **images = mir_alloc_array(copy->image_count, sizeof(struct copy_image *));
-    size_t found = 0, kept = 0;
+    size_t found = 0, names = 0;
 
     for (size_t i = 0; i < copy->image_count; i++)
         if (copy_image_is_planned(copy->images[i]))
             images[found++] = copy->images[i];
     qsort(images, found, sizeof(struct copy_image *), by_name);
     for (size_t i = 0; i < found; i++) {
-        if (kept == 0 || strcmp(bundle_name(images[kept - 1]), bundle_name(images[i])) != 0)
-            images[kept++] = images[i];
-        images[i]->planned = kept - 1;
+        if (i == 0 || strcmp(bundle_name(images[i - 1]), bundle_name(images[i])) != 0)
+            names++;
+        images[i]->planned = names - 1;
     }
-    *count = kept;
+    *count = found;
     return images;
+}
+
+/* ---- platforms that several bundles have of one image ---- */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Both lists as one, in the order that check.c gives each. The caller frees. */
+static char *unite_lists(const char *a, const char *b)
+{
+    auto_free char *both = mir_format("%s,%s", a, b);
+    auto_free char **parts = mir_alloc_array(strlen(both) + 1, sizeof(*parts));
+    struct mir_span rest = mir_span_of(both), one;
+    auto_buf text;
+    size_t count = 0;
+
+    while (mir_span_next(&rest, ',', &one))
+        parts[count++] = mir_strndup(one.ptr, one.len);
+    qsort(parts, count, sizeof(*parts), by_text);
+    mir_buf_init(&text, strlen(both) + 1);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || strcmp(parts[i - 1], parts[i]) != 0)
+            mir_buf_printf(&text, "%s%s", i > 0 ? "," : "", parts[i]);
+    for (size_t i = 0; i < count; i++)
+        free(parts[i]);
+    return mir_buf_take(&text);
+}
+
+/* Put what another image of the same name has into the list of the first. */
+static void unite_platforms(struct copy_image *first, const struct copy_image *other)
+{
+    char *both = NULL;
+
+    if (first->platforms && other->platforms)
+        both = unite_lists(first->platforms, other->platforms);
+    free(first->platforms);
+    first->platforms = both;
 }
 
 static void collect(struct copy *copy, struct copy_image *const *images, size_t count,
@@ -152,14 +202,24 @@ static void place_files(struct copy *copy, struct layout *layout, const struct f
 
 static void name_images(struct copy *copy, struct copy_image *const *images, size_t count)
 {
+    struct copy_image *first = NULL;
+
     copy->planned_images = mir_alloc_array(count, sizeof(*copy->planned_images));
-    copy->planned_image_count = count;
-    for (size_t i = 0; i < count; i++)
-        copy->planned_images[i] = (struct bundle_image){.name = bundle_name(images[i]),
-                                                        .media_type = images[i]->root->media_type,
-                                                        .digest = images[i]->root->digest,
-                                                        .size = images[i]->root->len,
-                                                        .platforms = images[i]->platforms};
+    for (size_t i = 0; i < count; i++) {
+        struct copy_image *image = images[i];
+
+        if (first && first->planned == image->planned)
+            unite_platforms(first, image);
+        else
+            first = image;
+        copy->planned_image_count = image->planned + 1;
+        copy->planned_images[image->planned] =
+            (struct bundle_image){.name = bundle_name(first),
+                                  .media_type = first->root->media_type,
+                                  .digest = first->root->digest,
+                                  .size = first->root->len,
+                                  .platforms = first->platforms};
+    }
 }
 
 static void count_fetches(struct copy *copy)
@@ -217,8 +277,8 @@ bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err)
     name_images(copy, images, count);
     base = copy_since_base(copy->since);
     if (!copy_left_out_check(copy, err) ||
-        !bundle_plan_new_since(copy->planned_images, count, copy->planned_blobs, layout.count, base,
-                               copy->options.epoch, &copy->bundle_plan, err))
+        !bundle_plan_new_since(copy->planned_images, copy->planned_image_count, copy->planned_blobs,
+                               layout.count, base, copy->options.epoch, &copy->bundle_plan, err))
         return false;
     count_left_out(copy, base);
     count_fetches(copy);
