@@ -39,10 +39,10 @@ static const struct cli_option common_options[] = {
 const struct cli_command *const *cli_commands(size_t *count)
 {
     static const struct cli_command *const commands[] = {
-        &cli_copy,    &cli_emit_icsp, &cli_node_config, &cli_migrate_icsp,
-        &cli_serve,   &cli_verify,    &cli_resolve,     &cli_check,
-        &cli_inspect, &cli_diff,      &cli_receipt,     &cli_login,
-        &cli_logout,  &cli_auth,      &cli_completion,  &cli_version,
+        &cli_copy,       &cli_emit_icsp, &cli_node_config, &cli_migrate_icsp, &cli_serve,
+        &cli_verify,     &cli_resolve,   &cli_check,       &cli_inspect,      &cli_diff,
+        &cli_receipt,    &cli_merge,     &cli_login,       &cli_logout,       &cli_auth,
+        &cli_completion, &cli_version,
     };
 
     *count = sizeof(commands) / sizeof(commands[0]);

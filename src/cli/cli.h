@@ -100,7 +100,7 @@ const struct cli_command *const *cli_commands(size_t *count);
 int cli_main(int argc, char **argv, const struct mir_cancel *cancel);
 
 extern const struct cli_command cli_copy, cli_emit_icsp, cli_node_config, cli_migrate_icsp,
-    cli_serve, cli_verify, cli_resolve, cli_check, cli_inspect, cli_diff, cli_receipt, cli_login,
-    cli_logout, cli_auth, cli_completion, cli_version;
+    cli_serve, cli_verify, cli_resolve, cli_check, cli_inspect, cli_diff, cli_receipt, cli_merge,
+    cli_login, cli_logout, cli_auth, cli_completion, cli_version;
 
 #endif

@@ -3,11 +3,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/num.h"
 #include "cli/cli.h"
+#include "cli/copying.h"
 #include "cli/options.h"
 #include "cli/sources.h"
 #include "copy/copy.h"
@@ -102,20 +102,10 @@ static void print_text(const struct copy_difference *difference)
 
 /* ---- the command ---- */
 
-/* A path alone is a bundle, or a layout where it is a directory. */
-static char *with_transport(const char *side)
-{
-    struct stat info;
-
-    if (stat(side, &info) != 0)
-        return mir_strdup(side);
-    return mir_format("%s:%s", S_ISDIR(info.st_mode) ? "oci" : "bundle", side);
-}
-
 static bool read_side(struct cli *cli, const struct copy_options *look, const char *side,
                       struct copy **out, struct mir_error *err)
 {
-    auto_free char *source = with_transport(side);
+    auto_free char *source = cli_place_of_path(side);
 
     return cli_claim_source(cli, source, err) && copy_new(look, NULL, out, err) &&
            copy_add(*out, source, NULL, false, err) && copy_plan(*out, err) &&

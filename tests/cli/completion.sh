@@ -20,14 +20,14 @@ offers() {
 }
 
 offers mirror '' >"$T/got"
-for command in copy emit-icsp node-config serve verify resolve check inspect diff receipt; do
+for command in copy emit-icsp node-config serve verify resolve check inspect diff receipt merge; do
     expect_line "$T/got" "$command"
 done
 offers mirror ins >"$T/got"
 expect_equal inspect "$(cat "$T/got")"
 
 # After a command: exactly its flags.
-for command in copy emit-icsp node-config serve verify resolve check inspect diff receipt; do
+for command in copy emit-icsp node-config serve verify resolve check inspect diff receipt merge; do
     "$MIRROR" "$command" --help |
         sed -nE 's/^  (-[a-zA-Z], |    )(--[a-z][a-z0-9-]*).*/\2/p' | sort -u >"$T/want"
     offers mirror "$command" -- >"$T/got"

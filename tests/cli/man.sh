@@ -18,7 +18,7 @@ page_options() {
 
 expect_status 0 mirror --help
 commands=$(sed -nE 's/^  ([a-z][a-z-]*)  .*/\1/p' "$out")
-for command in copy emit-icsp node-config serve verify resolve check inspect diff receipt; do
+for command in copy emit-icsp node-config serve verify resolve check inspect diff receipt merge; do
     expect_contains <(echo "$commands") "$command"
 done
 
