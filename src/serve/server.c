@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,6 +18,7 @@
 
 #define THREADS          8
 #define CONNECTIONS_MAX  1000        /* more wait until there is room */
+#define FILES_KEPT       64          /* of the open files allowed, for all but clients */
 #define IDLE_SECONDS     60          /* a connection without progress is closed */
 #define CONNECTION_BYTES (32 * 1024) /* headers of a request; more is refused with 431 */
 #define PEM_MAX          (1u << 20)
@@ -66,6 +68,17 @@ static bool no_daemon(struct serve_server *server, struct mir_error *err)
     return mir_fail(err, MIR_E_IO, "the HTTP server does not start%s%s", why[0] ? ": " : "", why);
 }
 
+/* Each may hold two files, itself and the one it is sent from. */
+static unsigned connection_limit(void)
+{
+    struct rlimit files;
+    uint64_t room = CONNECTIONS_MAX;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 2 < room + FILES_KEPT)
+        room = files.rlim_cur / 2 > FILES_KEPT ? files.rlim_cur / 2 - FILES_KEPT : 0;
+    return room > THREADS ? (unsigned)room : THREADS;
+}
+
 /* Takes fd on success; on failure the caller still has it. tls ends in MHD_OPTION_END. */
 static bool start_daemon(struct serve_server *server, int fd, unsigned flags,
                          struct MHD_OptionItem *tls, struct mir_error *err)
@@ -75,7 +88,7 @@ static bool start_daemon(struct serve_server *server, int fd, unsigned flags,
             MHD_ALLOW_SUSPEND_RESUME,
         0, NULL, NULL, serve_request_access, server, MHD_OPTION_EXTERNAL_LOGGER, library_log,
         server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        MHD_OPTION_CONNECTION_LIMIT, connection_limit(), MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_URI_LOG_CALLBACK, serve_request_begin, server, MHD_OPTION_NOTIFY_COMPLETED,
         serve_request_completed, server, MHD_OPTION_NOTIFY_CONNECTION, serve_guests_note, server,
