@@ -11,6 +11,7 @@
  */
 #include "copy/receipt.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -383,8 +384,10 @@ static void need_all(struct copy_receipt *receipt)
         if (place != last)
             copy_graph_begin_walk(&copy->graph);
         last = place;
-        if (image->root)
+        if (image->root && !(image->root->error && image->source.tag))
             need_below(receipt, place, image->root, 0);
+        else if (image->root)
+            note_trouble(receipt, image->asked, image->root->error);
         else if (image->error)
             note_trouble(receipt, image->asked, image->error);
     }
@@ -430,6 +433,7 @@ static void note_missing(struct copy_receipt *receipt, const struct item *item)
 {
     struct mir_error err = MIR_ERROR_INIT;
 
+    assert(item->places); /* somebody needs it */
     (void)mir_fail(&err, MIR_E_NOT_FOUND, "blob %s is not there, though a manifest there needs it",
                    item->blob->digest.text);
     (void)mir_hint(&err, "copy the image there again");

@@ -16,8 +16,8 @@ struct copy_since;
 
 /**
  * Open OLD and see that it is what it should be; nothing is asked of a registry. text is a bundle
- * (bundle:FILE, oci:DIR, or a path alone) or the path of an index.json or a receipt. *out is NULL without text.
- * err: MIR_E_USAGE, or what opening a bundle can give.
+ * (bundle:FILE, oci:DIR, or a path alone) or the path of an index.json or a receipt. *out is NULL
+ * without text. err: MIR_E_USAGE, or what opening a bundle can give.
  */
 MIR_MUST_CHECK bool copy_since_open(struct copy *copy, struct mir_error *err);
 void copy_since_free(struct copy_since *since);
