@@ -431,13 +431,14 @@ static size_t begin_round(struct copy_receipt *receipt)
 
 static void note_missing(struct copy_receipt *receipt, const struct item *item)
 {
+    const struct place *first = item->places[0];
     struct mir_error err = MIR_ERROR_INIT;
 
-    assert(item->places); /* somebody needs it */
+    assert(first); /* somebody needs it */
     (void)mir_fail(&err, MIR_E_NOT_FOUND, "blob %s is not there, though a manifest there needs it",
                    item->blob->digest.text);
     (void)mir_hint(&err, "copy the image there again");
-    note_trouble(receipt, item->places[0]->name, &err);
+    note_trouble(receipt, first->name, &err);
 }
 
 static void ask_all(struct copy_receipt *receipt)

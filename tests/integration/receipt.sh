@@ -88,6 +88,11 @@ while read -r image; do
     fetch_compare "$A/${repo#*/}" "$M/new/place/${repo#*/}" "${image#*@}"
 done <new.list
 
+# The same when the mirror goes by another name.
+new=$((after - before)) before=$(uploads)
+expect_status 0 mirror copy bundle:by-receipt.tar "docker://localhost:${M#*:}/third/place/"
+expect_equal "$new" "$(($(uploads) - before))" "uploads under another name of the mirror"
+
 # Where it is not, the error says which receipt and mirror were meant.
 start_registry
 expect_status 3 mirror copy bundle:by-receipt.tar "docker://$REGISTRY/ocp/mirrored/"
@@ -111,6 +116,18 @@ expect_contains "$err" "blob $lost is not there, though a manifest there needs i
 expect_same <(jq -r '.blobs[1:][].digest' receipt.json) <(jq -r '.blobs[].digest' lost.json)
 expect_status 0 mirror receipt "docker://$M/ocp" -o lost.json --depth manifest
 expect_same receipt.json lost.json
+
+# ---- a registry that wants a log-in, and one straight from a bundle ----------------------------
+start_registry --htpasswd; H=$REGISTRY
+expect_status 0 mirror copy --dest-creds pilot:secret bundle:old.tar "docker://$H/ocp/mirrored/"
+expect_status 1 mirror receipt "docker://$H/ocp" -o secret.json
+expect_contains "$err" '401 Unauthorized' "hint: log in to $H"
+expect_missing secret.json
+expect_status 0 mirror receipt --creds pilot:secret "docker://$H/ocp" -o secret.json
+expect_same <(sed "s#$M#$H#" receipt.json) secret.json
+start_serve bundle:old.tar
+expect_status 0 mirror receipt "docker://$SERVE" -o served.json
+expect_same <(jq -c '.blobs[] | [.digest, .size]' receipt.json) <(jq -c '.blobs[] | [.digest, .size]' served.json)
 
 # ---- refusals ------------------------------------------------------------------------------------
 expect_status 2 mirror receipt "docker://$M"
