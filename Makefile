@@ -209,9 +209,11 @@ check-sanitized: $(UNIT_TESTS) $(PROTOCOL_TESTS) $(FUZZ_REPLAYS)
 
 .PHONY: valgrind
 # What meets the network and the files of other tools.
-VALGRIND_TESTS ?= unit/http_* unit/registry_* unit/icsp_lookup protocol/http_* protocol/registry_* \
-    protocol/access_* fuzz/registry_* fuzz/http_* integration/auth* integration/login integration/tokens \
-    integration/doors integration/tls integration/proxy
+VALGRIND_TESTS ?= unit/registry_* unit/http_* unit/icsp_lookup unit/icsp_trap protocol/http_* \
+    protocol/registry_* protocol/access_* protocol/copy_rules protocol/check_* protocol/serve_* \
+    fuzz/registry_* fuzz/http_* fuzz/icsp_registries_conf integration/auth* integration/login \
+    integration/tokens integration/tls integration/proxy integration/doors integration/upload-faults \
+    integration/registries-conf integration/policy
 valgrind: all $(UNIT_TESTS) $(PROTOCOL_TESTS) $(FUZZ_REPLAYS) $(TEST_TOOLS) ## what meets the network, under valgrind
 	$(Q)set -f; VALGRIND=1 tests/lib/run-tests $(O) $(VALGRIND_TESTS)
 
