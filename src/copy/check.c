@@ -126,12 +126,12 @@ static char *platforms_text(const struct copy_image *image)
     return mir_buf_take(&text);
 }
 
-static bool is_cut(const struct copy_manifest *node)
+bool copy_is_cut(const struct copy_manifest *node)
 {
     if (node->is_sparse)
         return true;
     for (size_t i = 0; i < node->child_count; i++)
-        if (is_cut(node->children[i].manifest))
+        if (copy_is_cut(node->children[i].manifest))
             return true;
     return false;
 }
@@ -141,7 +141,7 @@ static bool check_platforms(struct copy_image *image, const struct sizes *sizes,
 {
     auto_free char *wanted = NULL;
 
-    if (!is_cut(image->root))
+    if (!copy_is_cut(image->root))
         return true;
     wanted = platforms_text(image);
     if (sizes->leaves == 0 && sizes->blobs == 0) {

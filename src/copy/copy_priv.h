@@ -194,6 +194,8 @@ MIR_MUST_CHECK bool copy_land_source(const struct copy *copy, const struct img_r
 MIR_MUST_CHECK bool copy_check_collisions(struct copy *copy, struct mir_error *err);
 /* check.c: which images are complete, and figures over all that is to be copied, each blob once. */
 void copy_check(struct copy *copy);
+/** Was something of this index, or of one below it, left out by --platform? */
+bool copy_is_cut(const struct copy_manifest *node);
 void copy_add_up(struct copy *copy);
 /* tasks.c, tasks_layout.c: what is to be done at the destination. */
 struct copy_task *copy_task_new(struct copy *copy, enum copy_task_kind kind);

@@ -118,15 +118,66 @@ static char *unite_lists(const char *a, const char *b)
     return mir_buf_take(&text);
 }
 
-/* Put what another image of the same name has into the list of the first. */
+/* Put what another image of the same name has into the list of the first; there is none where they
+ * have all there is. */
 static void unite_platforms(struct copy_image *first, const struct copy_image *other)
 {
     char *both = NULL;
 
-    if (first->platforms && other->platforms)
+    if (first->platforms && other->platforms && copy_is_cut(first->root))
         both = unite_lists(first->platforms, other->platforms);
     free(first->platforms);
     first->platforms = both;
+}
+
+static const struct copy_child *child_of(const struct copy_manifest *index,
+                                         const struct img_digest *digest)
+{
+    for (size_t i = 0; i < index->child_count; i++)
+        if (img_digest_equal(&index->children[i].manifest->digest, digest))
+            return &index->children[i];
+    return NULL;
+}
+
+/* Give a node the children that another of the same bytes has, in the order that these bytes list
+ * them: so the files come in the order of an index that was taken with all its platforms at once.
+ * Depth is that of the indexes, which is bounded. */
+static void unite_nodes(struct copy_manifest *into, const struct copy_manifest *from)
+{
+    struct mir_error ignored = MIR_ERROR_INIT; /* they were read before */
+    auto_manifest view = {0};
+    struct copy_child *children;
+    size_t count = 0;
+
+    if (into == from || !into->is_index ||
+        !img_manifest_parse(mir_span(into->bytes, into->len), into->media_type, &view, &ignored))
+        return;
+    children = mir_alloc_array(view.child_count + 1, sizeof(*children));
+    for (size_t i = 0; i < view.child_count; i++) {
+        const struct copy_child *ours = child_of(into, &view.children[i].digest);
+        const struct copy_child *theirs = child_of(from, &view.children[i].digest);
+
+        if (ours && theirs)
+            unite_nodes(ours->manifest, theirs->manifest);
+        if (ours || theirs)
+            children[count++] = ours ? *ours : *theirs;
+    }
+    free(into->children);
+    into->children = children;
+    into->child_count = count;
+    into->is_sparse = count + into->blob_count < view.child_count;
+}
+
+static void unite_images(struct copy_image *const *images, size_t count)
+{
+    const struct copy_image *first = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (first && first->planned == images[i]->planned)
+            unite_nodes(first->root, images[i]->root);
+        else
+            first = images[i];
+    }
 }
 
 static void collect(struct copy *copy, struct copy_image *const *images, size_t count,
@@ -268,6 +319,7 @@ bool copy_tasks_for_layout(struct copy *copy, struct mir_error *err)
     size_t count;
 
     images = sorted_images(copy, &count);
+    unite_images(images, count);
     collect(copy, images, count, &files);
     layout.blobs = mir_alloc_array(files.manifest_count + files.config_count + files.layer_count,
                                    sizeof(*layout.blobs));

@@ -66,6 +66,15 @@ expect_status 0 mirror verify bundle:merged.tar
 expect_status 0 mirror merge arm64.tar all.tar -o merged.tar
 expect_same all.tar merged.tar
 
+# In the order of the index, also where what belongs together does not stand together.
+attested=$(grep odd/attested odd.all)
+for platform in amd64 arm64; do
+    expect_status 0 mirror copy --platform linux/$platform "$attested" bundle:$platform.tar
+done
+expect_status 0 mirror copy --platform linux/arm64 --platform linux/amd64 "$attested" bundle:two.tar
+expect_status 0 mirror merge arm64.tar amd64.tar -o merged.tar
+expect_same two.tar merged.tar
+
 # ---- layers that need not be distributed: what is there stays ----------------------------------
 held=$(grep odd/foreign-held odd.all)
 expect_status 0 mirror copy --include-nondistributable "$held" bundle:held.tar
