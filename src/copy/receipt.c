@@ -271,14 +271,15 @@ static void list_all(struct copy_receipt *receipt)
 
 /* ---- manifests ---- */
 
-static void add_image(struct copy *copy, const struct place *place, const char *tag,
+/* By its tag; digest: NULL, or what the reference is instead. */
+static void add_image(struct copy *copy, const struct place *place, const char *reference,
                       const struct img_digest *digest)
 {
     const struct copy_site site = {
         .ref = {.host = mir_strdup(place->at.host), .repo = mir_strdup(place->name)},
         .insecure = place->at.insecure};
     auto_free char *asked = mir_format("docker://%s/%s%s%s", place->at.host, place->name,
-                                       tag ? ":" : "@", tag ? tag : digest->text);
+                                       digest ? "@" : ":", reference);
     struct copy_image *image = copy_image_new(copy, asked, NULL);
     struct img_ref ref = site.ref;
 
@@ -288,8 +289,9 @@ static void add_image(struct copy *copy, const struct place *place, const char *
     }
     image->origin = copy_graph_site(&copy->graph, &site);
     image->source = ref;
-    image->source.tag = mir_strdup(tag);
-    if (digest) {
+    if (!digest) {
+        image->source.tag = mir_strdup(reference);
+    } else {
         image->source.digest = *digest;
         image->source.has_digest = true;
         image->pinned = img_ref_format(&image->source);
@@ -314,7 +316,7 @@ static bool read_manifests(struct copy_receipt *receipt, struct mir_error *err)
         for (size_t j = 0; j < place->tags.count; j++)
             add_image(receipt->copy, place, place->tags.names[j], NULL);
         for (size_t j = 0; j < place->digest_count; j++)
-            add_image(receipt->copy, place, NULL, &place->digests[j]);
+            add_image(receipt->copy, place, place->digests[j].text, &place->digests[j]);
     }
     return receipt->copy->image_count == 0 || copy_plan(receipt->copy, err);
 }
