@@ -60,7 +60,7 @@ expect_status 0 skopeo inspect --raw --tls-verify=false "docker://$SERVE/x@$base
 images "$T/big" big --layers 1 --layer-bytes 150000000 >/dev/null
 expect_status 0 mirror copy -q "oci:$T/big" "bundle:$T/big.tar"
 rm -r "$T/big"
-start_serve "bundle:$T/big.tar"
+start_serve --shutdown-timeout 1 "bundle:$T/big.tar"
 layer=$(web "http://$SERVE/v2/big/image/manifests/1" | jq -r '.layers[0].digest')
 url=http://$SERVE/v2/big/image/blobs/$layer
 web -r 0-99999999 -o "$T/layer" "$url"
@@ -77,6 +77,7 @@ peak=$(sed -nE 's/^VmHWM:[^0-9]*([0-9]+) kB$/\1/p' "/proc/$SERVE_PID/status")
 [ "$peak" -lt 49152 ] || fail "serving took $peak kB of memory"
 
 # It ends with status 0 on either signal, also with a client in the middle of a download.
+# That one is waited for, for as long as --shutdown-timeout says.
 curl -s --limit-rate 1M -o "$T/slow" "$url" &
 slow=$!
 STARTED+=("$slow")
