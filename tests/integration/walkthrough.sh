@@ -52,8 +52,13 @@ for kind in icsp idms; do
 done
 expect_same icsp/node/etc/containers/policy.json idms/node/etc/containers/policy.json
 
-# Trying it before the cluster does.
+# Proving it, and trying it, before the cluster does.
 printf '{"auths":{"%s":{"auth":"%s"}}}' "$M" "$(printf pilot:secret | base64)" >auth.json
+expect_status 0 mirror check --images mapping.txt --authfile auth.json \
+    --registries-conf cluster/node/etc/containers/registries.conf \
+    --policy cluster/node/etc/containers/policy.json \
+    --cert-dir "cluster/node/etc/docker/certs.d/$M"
+expect_contains "$err" '2 images: 2 resolve, 0 do not'
 expect_status 0 skopeo --registries-conf cluster/node/etc/containers/registries.conf \
     --policy cluster/node/etc/containers/policy.json \
     copy --authfile auth.json --src-cert-dir "cluster/node/etc/docker/certs.d/$M" \
